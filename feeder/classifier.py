@@ -1,0 +1,257 @@
+"""Embedding x vocabulary -> `Prediction`; the Python API.
+
+>>> from feeder import Classifier
+>>> classifier = Classifier.load("starter")
+>>> classifier.classify_image("robin.jpg").best
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from feeder import bundle as bundles
+from feeder import decoder, label_embeddings
+from feeder import vocabulary as vocabularies
+from feeder.bundle import Bundle, Precision, Thresholds
+from feeder.domain import (
+    Candidate,
+    Frame,
+    Kind,
+    Label,
+    ObservationType,
+    Prediction,
+    Vectors,
+    unclassified,
+)
+from feeder.encoder import ImageEncoder, TextEncoder, unit
+from feeder.errors import BadFrame, VocabularyError
+from feeder.label_embeddings import LabelEmbeddings
+from feeder.preprocess import draft_size, preprocess
+from feeder.vocabulary import Vocabulary
+
+Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
+"""A path, a Pillow image, or a uint8 array [height, width, 3]."""
+
+FALLBACK_VOCABULARY = "north-america"
+MAX_PIXELS = 64_000_000
+
+
+class Classifier:
+    """A bundle and a vocabulary, ready to judge pictures. Not safe to share between threads."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        vocabulary: Vocabulary,
+        *,
+        cache: Path | None = None,
+        precision: Precision | Literal["auto"] = "auto",
+        threads: int = 0,
+        thresholds: Thresholds | None = None,
+        top: int = 5,
+    ) -> None:
+        self.bundle = bundle
+        self.thresholds = thresholds or bundle.manifest.thresholds
+        self._precision: Precision | Literal["auto"] = precision
+        self._threads = threads
+        self._cache = cache
+        self._top = top
+        # Text before images: the text encoder is the larger, and is dropped again if this
+        # vocabulary is all it was needed for.
+        self.embeddings = self._embed_vocabulary(vocabulary)
+        self.__dict__.pop("_text_encoder", None)
+        self._image_encoder = ImageEncoder(bundle, precision, threads)
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path = "starter",
+        vocabulary: str | Path | None = None,
+        *,
+        cache: Path | None = None,
+        precision: Precision | Literal["auto"] = "auto",
+        threads: int = 0,
+    ) -> "Classifier":
+        """A bundle by name or folder, with a vocabulary by name or file.
+
+        Without a vocabulary it is the bundle's own labels, or North American feeder birds where
+        the bundle has none. Raises BundleError or VocabularyError.
+        """
+        models = bundles.shipped_models()
+        bundle = Bundle.open(bundles.find(str(model), [models, Path("models")]))
+        chosen = choose_vocabulary(
+            bundle, str(vocabulary) if vocabulary else None, [models / "vocabularies"]
+        )
+        return cls(bundle, chosen, cache=cache, precision=precision, threads=threads)
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """What this classifier chooses among, in the order of its probabilities."""
+        return self.embeddings.labels
+
+    @property
+    def min_edge(self) -> int:
+        """The shorter edge, in pixels, to which a JPEG may be reduced while decoding."""
+        return draft_size(self.bundle.manifest.preprocessing)
+
+    def classify(self, frame: Frame) -> Prediction:
+        """The verdict on a frame; `unclassified` with the reason where it has no pixels."""
+        if frame.image is None:
+            return unclassified(frame.defect)
+        return self.judge(self.embed([frame.image])[0])
+
+    def classify_image(self, picture: Picture) -> Prediction:
+        """The verdict on one picture. Raises BadFrame where it cannot be decoded."""
+        return self.judge(self.embed([picture])[0])
+
+    def embed(self, pictures: Sequence[Picture]) -> Vectors:
+        """Unit vectors, float32 [len(pictures), d]; the mean over the bundle's views of each."""
+        return np.concatenate([self._embed_one(picture) for picture in pictures])
+
+    def probabilities(self, embeddings: Vectors) -> Vectors:
+        """float32 [n, labels] for unit vectors [n, d]; each row sums to 1."""
+        return _summed_softmax(self._logits(embeddings, self.embeddings), self.embeddings.owner)
+
+    def predict_proba(
+        self, pictures: Picture | Sequence[Picture], texts: Sequence[str] | None = None
+    ) -> Vectors:
+        """Probabilities, float32 [pictures, texts], each row summing to 1.
+
+        `texts` are encoded word for word; without them the columns are `labels`. Raises
+        VocabularyError where `texts` are given and the bundle has no text encoder.
+        """
+        one = isinstance(pictures, str | Path | Image.Image | np.ndarray)
+        vectors = self.embed([pictures] if one else pictures)  # type: ignore[list-item,arg-type]
+        if texts is None:
+            return self.probabilities(vectors)
+        if self.bundle.manifest.text is None:
+            raise VocabularyError(
+                f"The model {self.bundle.manifest.name} has no text encoder, so it cannot score "
+                "free texts.",
+                "Get a CLIP, which reads texts: `make model` or `feeder model pull ID`.",
+            )
+        prompts = self._embed_vocabulary(vocabularies.from_texts(texts))
+        return _summed_softmax(self._logits(vectors, prompts), prompts.owner)
+
+    def judge(self, embedding: Vectors) -> Prediction:
+        """The verdict on a picture's unit vector, float32 [d]."""
+        rows = self.embeddings
+        probability = self.probabilities(embedding[None])[0]
+        cosine = np.full(len(self.labels), -1.0, np.float32)
+        np.maximum.at(cosine, rows.owner, rows.vectors @ embedding)
+        order = np.argsort(-probability, kind="stable")[: max(self._top, 2)]
+        candidates = tuple(
+            Candidate(self.labels[i], float(probability[i]), float(cosine[i])) for i in order
+        )
+        mass = {
+            kind: float(sum(probability[i] for i, at in enumerate(self.labels) if at.kind is kind))
+            for kind in {label.kind for label in self.labels}
+        }
+        observation_type, reason = verdict(candidates, mass, self.thresholds)
+        return Prediction(
+            observation_type,
+            reason,
+            candidates[: self._top],
+            bird_probability=mass.get(Kind.BIRD),
+            margin=_margin(candidates),
+            embedding=embedding,
+            model_digest=self.bundle.digest,
+            vocabulary_digest=rows.digest,
+        )
+
+    def _embed_one(self, picture: Picture) -> Vectors:
+        how = self.bundle.manifest.preprocessing
+        views = self._image_encoder.embed(preprocess(_opened(picture, self.min_edge), how))
+        return unit(views.mean(axis=0, keepdims=True))
+
+    def _logits(self, embeddings: Vectors, rows: LabelEmbeddings) -> Vectors:
+        # The bundle's logit bias is the same for every label, so a softmax cannot see it.
+        scale = np.float32(self.bundle.manifest.logit_scale)
+        return scale * (embeddings @ rows.vectors.T) + rows.bias
+
+    def _embed_vocabulary(self, vocabulary: Vocabulary) -> LabelEmbeddings:
+        if self.bundle.manifest.text is None:
+            return label_embeddings.embed(vocabulary, self.bundle, None)
+        return label_embeddings.embed(
+            vocabulary,
+            self.bundle,
+            lambda prompts: self._text_encoder.embed(prompts),
+            self._cache,
+        )
+
+    @cached_property
+    def _text_encoder(self) -> TextEncoder:
+        return TextEncoder(self.bundle, self._precision, self._threads)
+
+
+def choose_vocabulary(
+    bundle: Bundle, name: str | None, folders: Sequence[Path], own: Path | None = None
+) -> Vocabulary:
+    """The vocabulary called `name` with the user's `own` labels on top.
+
+    None is the bundle's labels where it brings some, else North American feeder birds.
+    """
+    if name is None and bundle.manifest.labels is not None:
+        chosen = label_embeddings.bundle_labels(bundle)
+    else:
+        chosen = vocabularies.read(vocabularies.locate(name or FALLBACK_VOCABULARY, folders))
+    return vocabularies.with_own(chosen, own) if own is not None else chosen
+
+
+def verdict(
+    candidates: Sequence[Candidate], mass: dict[Kind, float], at: Thresholds
+) -> tuple[ObservationType, str]:
+    """What the picture shows, and why, from the best labels and each kind's total probability.
+
+    A closed list always names something; `blank` and `unknown` are how the program declines.
+    """
+    best = candidates[0]
+    said = f"{best.label.name} {best.probability:.2f}"
+    blank = mass.get(Kind.BLANK, 0.0)
+    if blank >= at.blank:
+        return ObservationType.BLANK, f"P(nothing there) {blank:.2f} >= {at.blank:g}"
+    if best.label.kind is Kind.BLANK:
+        return ObservationType.UNKNOWN, f"{said}, but P(nothing there) {blank:.2f} < {at.blank:g}"
+    if best.probability < at.label:
+        return ObservationType.UNKNOWN, f"best is {said} < {at.label:g}"
+    birds = mass.get(Kind.BIRD, 0.0)
+    if best.label.kind is Kind.BIRD and birds < at.bird:
+        return ObservationType.UNKNOWN, f"{said}, but P(bird) {birds:.2f} < {at.bird:g}"
+    margin = _margin(candidates)
+    if margin < at.margin:
+        return ObservationType.UNKNOWN, f"{said}, only {margin:.2f} ahead of the next"
+    if best.label.kind is Kind.HUMAN:
+        return ObservationType.HUMAN, said
+    return ObservationType.ANIMAL, said
+
+
+def _margin(candidates: Sequence[Candidate]) -> float:
+    return candidates[0].probability - (candidates[1].probability if len(candidates) > 1 else 0)
+
+
+def _summed_softmax(logits: Vectors, owner: npt.NDArray[np.int64]) -> Vectors:
+    """Softmax over rows [n, rows], then each label's rows summed: [n, labels]."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares = shifted / shifted.sum(axis=1, keepdims=True)
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    return np.asarray(np.add.reduceat(shares, starts, axis=1), np.float32)
+
+
+def _opened(picture: Picture, min_edge: int) -> Image.Image:
+    if isinstance(picture, Image.Image):
+        return picture
+    if isinstance(picture, np.ndarray):
+        return Image.fromarray(picture)
+    try:
+        data = Path(picture).read_bytes()
+    except OSError as error:
+        raise BadFrame(f"{picture}: {error.strerror}", "Check the path.") from error
+    try:
+        return decoder.decode(data, min_edge=min_edge, max_pixels=MAX_PIXELS).image
+    except BadFrame as bad:
+        raise BadFrame(f"{picture}: {bad}") from bad

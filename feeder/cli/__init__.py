@@ -1,0 +1,66 @@
+"""The command line: the only place that wires things together."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from feeder import __version__
+from feeder.cli.output import err, group
+from feeder.errors import FeederError
+
+DEFAULT_CONFIG = "config.toml"
+
+
+@click.group(
+    cls=group(
+        {
+            "run": "feeder.cli.run:run",
+            "classify": "feeder.cli.classify:classify",
+            "sightings": "feeder.cli.sightings:sightings",
+            "labels": "feeder.cli.labels:labels",
+            "eval": "feeder.cli.evaluate:evaluate",
+            "model": "feeder.cli.model:model",
+            "doctor": "feeder.cli.doctor:doctor",
+            "init": "feeder.cli.init:init",
+            "service": "feeder.cli.service:service",
+        }
+    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with `feeder init DIR`, then `feeder run`; `feeder doctor` says what is wrong.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="FEEDER_CONFIG",
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    help="The settings to use; FEEDER_CONFIG says the same.",
+)
+@click.version_option(__version__, prog_name="feeder")
+@click.pass_context
+def app(context: click.Context, config: Path) -> None:
+    """Watches a bird feeder's snapshots, names what is on them, and keeps the log."""
+    context.obj = config
+
+
+def main() -> None:
+    """Runs the command line. Exit codes: 0 done, 1 something is wrong, 2 wrong usage."""
+    try:
+        app(prog_name="feeder")
+    except FeederError as error:
+        err.print(f"[bold red]feeder:[/] {_escaped(error)}")
+        if error.hint:
+            err.print(f"  {_escaped(error.hint)}")
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of a pipe had enough; Python must not complain while it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _escaped(text: object) -> str:
+    from rich.markup import escape
+
+    return escape(str(text))

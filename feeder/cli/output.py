@@ -1,0 +1,87 @@
+"""How the commands speak: tables on a terminal, plain tab-separated text in a pipe."""
+
+import importlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from feeder.clock import to_local, utc_text
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def group(commands: Mapping[str, str]) -> type[click.Group]:
+    """A click group whose commands, `name: "module:function"`, are imported when called.
+
+    `feeder --version` must not wait on a Pi for an inference engine to load.
+    """
+
+    class LazyGroup(click.Group):
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            return list(commands)
+
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            if cmd_name not in commands:
+                return None
+            module, function = commands[cmd_name].split(":")
+            command = getattr(importlib.import_module(module), function)
+            assert isinstance(command, click.Command)
+            return command
+
+    return LazyGroup
+
+
+def examples(*lines: str) -> str:
+    """An epilog of example calls, one a line."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
+    """A table on a terminal; in a pipe a header line and rows, separated by tabs."""
+    if not out.is_terminal:
+        click.echo("\t".join(columns))
+        for row in rows:
+            click.echo("\t".join(_plain(cell) for cell in row))
+        return
+    drawn = Table(title=title or None, title_justify="left", header_style="bold")
+    for column in columns:
+        drawn.add_column(column)
+    for row in rows:
+        drawn.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    out.print(drawn)
+
+
+def write_json(value: object) -> None:
+    """One JSON document; instants are written in UTC."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_jsonable))
+
+
+def local(instant: datetime, zone: ZoneInfo | None) -> str:
+    """`2026-05-01 08:30:00`, in the zone people live in."""
+    return to_local(instant, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def percent(probability: float | None) -> str:
+    """`97 %`, or "" for None."""
+    return "" if probability is None else f"{probability:.0%}".replace("%", " %")
+
+
+def _plain(cell: object) -> str:
+    return str(cell).replace("\t", " ").replace("\n", " ")
+
+
+def _jsonable(value: object) -> Any:
+    if isinstance(value, datetime):
+        return utc_text(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

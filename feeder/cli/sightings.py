@@ -1,0 +1,107 @@
+"""`feeder sightings`: the log, read."""
+
+import csv
+import sys
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from feeder import config
+from feeder.cli.output import examples, local, percent, table, write_json
+from feeder.clock import to_utc, utc_text
+from feeder.logbook import LogReader, Query
+
+
+@click.command(
+    epilog=examples(
+        "feeder sightings --since today",
+        'feeder sightings --species "Eurasian Blue Tit" --since 2026-05-01 --until 2026-05-31',
+        "feeder sightings --limit 0 --csv > sightings.csv",
+    )
+)
+@click.option("--since", metavar="WHEN", help="From this day or time on.")
+@click.option("--until", metavar="WHEN", help="Up to this time, or to the end of this day.")
+@click.option("--species", help="Common name, scientific name or eBird code.")
+@click.option("--deployment", help="One camera only.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="0: all.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, times in UTC.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write CSV, times in UTC.")
+@click.pass_obj
+def sightings(
+    path: Path,
+    since: str | None,
+    until: str | None,
+    species: str | None,
+    deployment: str | None,
+    limit: int,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Lists what was seen, newest first; local times on screen.
+
+    WHEN is `today`, `yesterday`, `2026-05-01` or `2026-05-01T06:30`, in the zone of the
+    deployment (of the first one without --deployment).
+    """
+    settings = config.load(path)
+    zones = {one.name: one.zone for one in settings.deployments}
+    if deployment is not None and deployment not in zones:
+        raise click.BadParameter(f"there are: {', '.join(zones)}", param_hint="--deployment")
+    zone = zones.get(deployment or settings.deployments[0].name)
+    query = Query(
+        since=_instant(since, zone, "--since") if since else None,
+        until=_instant(until, zone, "--until", end=True) if until else None,
+        species=species,
+        deployment=deployment,
+        limit=limit or None,
+    )
+    rows = LogReader(settings.database).sightings(query)
+    if as_json:
+        write_json(list(rows))
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        columns: list[str] = []
+        for row in rows:
+            row["timestamp"] = utc_text(row["timestamp"])
+            row["runners_up"] = "; ".join(other["label"] for other in row["runners_up"])
+            if not columns:
+                columns = list(row)
+                writer.writerow(columns)
+            writer.writerow(row.values())
+    else:
+        table(
+            ("time", "species", "probability", "camera", "file", "runner-up"),
+            (
+                (
+                    local(row["timestamp"], zones.get(row["deployment"])),
+                    row["label"],
+                    percent(row["classification_probability"]),
+                    row["deployment"],
+                    row["file_name"],
+                    next((other["label"] for other in row["runners_up"]), ""),
+                )
+                for row in rows
+            ),
+        )
+
+
+def _instant(text: str, zone: ZoneInfo | None, option: str, *, end: bool = False) -> datetime:
+    """What the user wrote as a UTC instant; with `end`, a day alone means its last moment."""
+    today = datetime.now(UTC).astimezone(zone).date()
+    named = {"today": today, "yesterday": today - timedelta(days=1)}
+    try:
+        day = named.get(text) or date.fromisoformat(text)
+        if end:
+            day += timedelta(days=1)
+        return to_utc(datetime.combine(day, time()), zone)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no time; write today, yesterday, 2026-05-01 or 2026-05-01T06:30",
+            param_hint=option,
+        ) from None
+    return moment.astimezone(UTC) if moment.tzinfo else to_utc(moment, zone)

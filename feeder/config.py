@@ -1,0 +1,325 @@
+"""`config.toml` -> frozen settings, with every path made absolute."""
+
+import difflib
+import inspect
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from feeder.bundle import Thresholds, shipped_models
+from feeder.domain import Deployment
+from feeder.errors import ConfigError
+
+_HEADING = """\
+# Feeder's settings. Relative paths start at this file's folder. A line that begins with "# " and
+# a key is that key left out. `feeder doctor` checks the file; SIGHUP makes a running daemon read
+# it again."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DeploymentSection(_Section):
+    """One camera. Repeat the whole section for each further one."""
+
+    name: str = Field(min_length=1, description="what this camera is called in the log")
+    folder: str = Field(min_length=1, description="where it drops its pictures")
+    latitude: float | None = Field(
+        None, ge=-90, le=90, description="degrees north, WGS 84", examples=[53.35]
+    )
+    longitude: float | None = Field(
+        None, ge=-180, le=180, description="degrees east, WGS 84", examples=[-6.26]
+    )
+    timezone: str | None = Field(
+        None,
+        description="IANA name, of times in pictures and tables; left out: this computer's own",
+        examples=["Europe/Dublin"],
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str | None) -> str | None:
+        if name is not None:
+            try:
+                ZoneInfo(name)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                said = f"{name!r} is no time zone; write it like 'Europe/Dublin'"
+                raise ValueError(said) from None
+        return name
+
+
+class ModelSection(_Section):
+    """What looks at the pictures, and what it can name."""
+
+    bundle: str = Field("starter", description="a model by name (`feeder model list`) or folder")
+    vocabulary: str = Field(
+        "auto",
+        description='"north-america", "europe", a .toml of yours, ...; '
+        '"auto": the model\'s own labels, else "north-america"',
+    )
+    labels: str = Field("labels.toml", description="your own labels, kept by `feeder labels`")
+    folder: str = Field("models", description="where pulled and exported models go")
+    precision: Literal["auto", "fp32", "int8"] = Field(
+        "auto", description='"auto" (int8 where the model has it), "int8" or "fp32"'
+    )
+    threads: int = Field(0, ge=0, le=256, description="threads of the model; 0: one for each core")
+
+
+class ThresholdsSection(_Section):
+    """Probabilities, 0 to 1, at which a verdict is given. Left out: the model's own."""
+
+    label: float | None = Field(
+        None, ge=0, le=1, description="less for the best label is `unknown`", examples=[0.5]
+    )
+    bird: float | None = Field(
+        None, ge=0, le=1, description="a bird needs this much on all birds together", examples=[0.5]
+    )
+    blank: float | None = Field(
+        None, ge=0, le=1, description="this much on nothing being there is `blank`", examples=[0.5]
+    )
+    margin: float | None = Field(
+        None, ge=0, le=1, description="the best must lead the second by this", examples=[0.0]
+    )
+
+    def over(self, bundle: Thresholds) -> Thresholds:
+        """The bundle's thresholds with the configured ones in their place."""
+        return bundle.model_copy(update=self.model_dump(exclude_none=True))
+
+
+class InboxSection(_Section):
+    """How new pictures are noticed."""
+
+    settle_seconds: float = Field(
+        1.0, gt=0, le=3600, description="seconds a file has not changed for when it is whole"
+    )
+    watcher: Literal["auto", "native", "polling"] = Field(
+        "auto", description='"native", "polling", or "auto": polling on network file systems'
+    )
+    rescan_seconds: float = Field(
+        60.0, gt=0, description="seconds between two scans for files that no event told of"
+    )
+    polling_seconds: float = Field(10.0, gt=0, description="the same where nothing is watched")
+    recursive: bool = Field(True, description="look in folders below, too")
+    ignore: tuple[str, ...] = Field(
+        (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", ".download", ".bak",
+         ".lock", "~"),
+        description="endings of names that are no pictures yet; hidden files never are",
+    )  # fmt: skip
+
+    @field_validator("ignore", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class FramesSection(_Section):
+    """What is refused, with the reason in the log."""
+
+    max_megabytes: float = Field(50.0, gt=0, description="megabytes in a file")
+    max_megapixels: float = Field(64.0, gt=0, description="millions of pixels in a picture")
+    decode_seconds: float = Field(10.0, gt=0, description="seconds for decoding one picture")
+
+
+class LogbookSection(_Section):
+    """Where the log is kept."""
+
+    file: str = Field("data/feeder.db", description="an SQLite database, on a local disk")
+    cache: str = Field("data/cache", description="what can be computed again")
+    commit_rows: int = Field(50, gt=0, le=1000, description="rows written together at most")
+    commit_seconds: float = Field(5.0, gt=0, le=60, description="seconds a row waits at most")
+
+
+class _File(_Section):
+    deployment: list[DeploymentSection] = Field(min_length=1)
+    model: ModelSection = ModelSection()
+    thresholds: ThresholdsSection = ThresholdsSection()
+    inbox: InboxSection = InboxSection()
+    frames: FramesSection = FramesSection()
+    logbook: LogbookSection = LogbookSection()
+
+
+class Settings(_File):
+    """The whole configuration. `path` is the file it came from; relative paths start beside it."""
+
+    path: Path
+
+    def resolve(self, name: str) -> Path:
+        """A path as the file writes it, made absolute; `~` is the user's home."""
+        return (self.path.parent / Path(name).expanduser()).absolute()
+
+    @property
+    def deployments(self) -> tuple[Deployment, ...]:
+        """The cameras, in the order of the file."""
+        return tuple(
+            Deployment(
+                name=entry.name,
+                folder=self.resolve(entry.folder),
+                latitude=entry.latitude,
+                longitude=entry.longitude,
+                zone=ZoneInfo(entry.timezone) if entry.timezone else None,
+            )
+            for entry in self.deployment
+        )
+
+    @property
+    def database(self) -> Path:
+        """The log."""
+        return self.resolve(self.logbook.file)
+
+    @property
+    def cache(self) -> Path:
+        """The folder for what can be computed again."""
+        return self.resolve(self.logbook.cache)
+
+    @property
+    def own_labels(self) -> Path:
+        """The user's own label file, which need not exist."""
+        return self.resolve(self.model.labels)
+
+    @property
+    def model_folders(self) -> tuple[Path, ...]:
+        """Where bundles are looked for: the user's folder, then the shipped one."""
+        return tuple(dict.fromkeys([self.resolve(self.model.folder), shipped_models()]))
+
+    @property
+    def vocabulary_folders(self) -> tuple[Path, ...]:
+        """Where vocabularies are looked for, likewise."""
+        return tuple(folder / "vocabularies" for folder in self.model_folders)
+
+    @property
+    def vocabulary_name(self) -> str | None:
+        """The configured vocabulary; None leaves the choice to the bundle."""
+        name = self.model.vocabulary
+        if name == "auto":
+            return None
+        return str(self.resolve(name)) if name.endswith(".toml") else name
+
+    @property
+    def bundle_name(self) -> str:
+        """The configured bundle; a path is made absolute, a bare name stays one."""
+        name = self.model.bundle
+        return str(self.resolve(name)) if len(Path(name).parts) > 1 else name
+
+
+def load(path: Path) -> Settings:
+    """Reads and checks the file at `path`; raises ConfigError as `parse` does."""
+    path = path.absolute()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no {path}.", f"`feeder init {path.parent}` writes one."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}", "Mend or replace the file.") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Settings:
+    """Checks the text of the settings file at `path`.
+
+    Raises ConfigError naming the key that is wrong and, for a misspelt one, the key it is near.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}", "Mend the file at that place.") from error
+    try:
+        settings = Settings.model_validate({**content, "path": path})
+    except ValidationError as error:
+        raise _explained(path, error) from error
+    _check_deployments(settings)
+    return settings
+
+
+def _check_deployments(settings: Settings) -> None:
+    taken: dict[str, str] = {}
+    for deployment in settings.deployments:
+        for what, value in (("name", deployment.name), ("folder", str(deployment.folder))):
+            if value in taken:
+                raise ConfigError(
+                    f"{settings.path}: two deployments have the {what} {value!r}.",
+                    "Give each camera a name and a folder of its own.",
+                )
+            taken[value] = what
+    folders = [deployment.folder for deployment in settings.deployments]
+    for inner in folders:
+        outer = next((folder for folder in folders if folder in inner.parents), None)
+        if outer is not None and settings.inbox.recursive:
+            raise ConfigError(
+                f"{settings.path}: {inner} lies inside {outer}, so its frames would count twice.",
+                "Move one folder, or set `recursive = false` under [inbox].",
+            )
+
+
+def _explained(path: Path, error: ValidationError) -> ConfigError:
+    # A misspelt key is also a missing one; its own error is the one that helps.
+    errors = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    first = errors[0]
+    where = [part for part in first["loc"] if not isinstance(part, int)]
+    key = _dotted(first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _keys(where[:-1])
+        close = difflib.get_close_matches(str(where[-1]), known, n=1)
+        hint = f"Did you mean `{close[0]}`?" if close else f"Known here: {', '.join(known)}."
+        return ConfigError(f"{path}: unknown key `{key}`.", hint)
+    if first["type"] == "missing":
+        return ConfigError(f"{path}: `{key}` is missing.", "Add it; `feeder init` shows how.")
+    message = first["msg"].removeprefix("Value error, ")
+    return ConfigError(
+        f"{path}: `{key}`: {message} (it is {_excerpt(first['input'])}).",
+        "The comments in a fresh `feeder init` file give each key's unit and default.",
+    )
+
+
+def _dotted(where: tuple[int | str, ...]) -> str:
+    """`deployment[2].folder` for ("deployment", 1, "folder"): people count from one."""
+    text = ""
+    for part in where:
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _keys(where: list[Any]) -> list[str]:
+    """The keys a section may have."""
+    section = _sections()[str(where[0])] if where else _File
+    return list(section.model_fields)
+
+
+def _sections() -> dict[str, type[_Section]]:
+    """Every section of the file, in its order."""
+    others = {
+        name: type(field.default)
+        for name, field in _File.model_fields.items()
+        if name != "deployment"
+    }
+    return {"deployment": DeploymentSection, **others}
+
+
+def fresh(name: str = "garden", folder: str = "snapshots") -> str:
+    """The text of a new `config.toml`: every key with its default, unit and meaning."""
+    given = {"name": name, "folder": folder}
+    parts = [_HEADING]
+    for title, section in _sections().items():
+        parts.append(f"\n# {inspect.getdoc(section)}")
+        parts.append("[[deployment]]" if title == "deployment" else f"[{title}]")
+        for key, field in section.model_fields.items():
+            default = given.get(key) if title == "deployment" else field.default
+            if default is None:
+                default, key = (field.examples or [""])[0], f"# {key}"
+            parts.append(f"# {field.description}\n{key} = {_toml(default)}")
+    return "\n".join(parts) + "\n"
+
+
+def _toml(value: Any) -> str:
+    return str(tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string())
+
+
+def _excerpt(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

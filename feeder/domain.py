@@ -1,0 +1,147 @@
+"""The nouns of the program, frozen. `docs/glossary.md` maps them to their standards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Vectors = npt.NDArray[np.float32]
+"""float32 array; its shape stands in each docstring, `d` being the bundle's embedding width."""
+
+
+class Kind(StrEnum):
+    """What a label names. `P(bird)` sums the labels whose kind is `BIRD`."""
+
+    BIRD = "bird"
+    MAMMAL = "mammal"
+    HUMAN = "human"
+    BLANK = "blank"
+
+
+class ObservationType(StrEnum):
+    """The verdict on a frame, in Camtrap DP's `observationType` terms."""
+
+    ANIMAL = "animal"
+    HUMAN = "human"
+    BLANK = "blank"
+    UNKNOWN = "unknown"
+    UNCLASSIFIED = "unclassified"
+
+
+class TimeSource(StrEnum):
+    """Where a capture time came from, the most trustworthy first."""
+
+    EXIF_OFFSET = "exif+offset"
+    EXIF = "exif"
+    MTIME = "mtime"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One camera at one place: the folder it fills and where on Earth it stands.
+
+    `zone` reads EXIF times without an offset and shows local times; None is the computer's own.
+    """
+
+    name: str
+    folder: Path
+    latitude: float | None = None
+    longitude: float | None = None
+    zone: ZoneInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One entry of a vocabulary.
+
+    `prompts` replace the vocabulary's templates; `alternatives` are scored each on its own and
+    their probabilities summed; `photos` is an `.npz` of example embeddings beside the file.
+    """
+
+    name: str
+    kind: Kind
+    scientific_name: str = ""
+    ebird_code: str = ""
+    aliases: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
+    photos: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettledPath:
+    """A file in a drop folder whose size (bytes) and mtime (ns) have stood still.
+
+    `attempt` counts the times it has been read before and sent back.
+    """
+
+    deployment: Deployment
+    path: Path
+    size: int
+    mtime_ns: int
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One snapshot: the file's identity and, where its bytes are a picture, its pixels.
+
+    `sha256` is hexadecimal, "" where the file was too large to read. `image` is upright RGB,
+    possibly reduced while decoding; `width` and `height` are the stored picture's, in pixels.
+    Where there are no pixels, `defect` says why.
+    """
+
+    source: SettledPath
+    sha256: str
+    captured_at: datetime
+    time_source: TimeSource
+    media_type: str = "application/octet-stream"
+    width: int | None = None
+    height: int | None = None
+    image: Image.Image | None = field(default=None, repr=False, compare=False)
+    defect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A label's share of one prediction: probability in [0, 1] and raw cosine in [-1, 1]."""
+
+    label: Label
+    probability: float
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A machine's verdict on one picture.
+
+    `candidates` are the k best labels, best first; empty where the picture could not be decoded.
+    `bird_probability` is P(bird), None in a vocabulary without birds. `margin` is the best minus
+    the second probability. `reason` says in words why the type is what it is. `embedding` is the
+    float32 [d] unit vector. The digests name the bundle and vocabulary that judged.
+    """
+
+    observation_type: ObservationType
+    reason: str
+    candidates: Sequence[Candidate] = ()
+    bird_probability: float | None = None
+    margin: float | None = None
+    embedding: Vectors | None = field(default=None, repr=False, compare=False)
+    model_digest: str = ""
+    vocabulary_digest: str = ""
+
+    @property
+    def best(self) -> Candidate | None:
+        """The most probable label, or None where nothing was scored."""
+        return self.candidates[0] if self.candidates else None
+
+
+def unclassified(reason: str) -> Prediction:
+    """The prediction for a frame that could not be decoded."""
+    return Prediction(ObservationType.UNCLASSIFIED, reason)

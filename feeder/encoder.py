@@ -1,0 +1,139 @@
+"""ONNX Runtime: pictures and prompts to unit vectors. Nothing else imports onnxruntime."""
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from feeder.bundle import Bundle, Precision, golden_image
+from feeder.domain import Vectors
+from feeder.errors import BundleError
+from feeder.preprocess import preprocess
+
+TEXT_BATCH = 32
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Each row of [n, d] divided by its own L2 norm; a zero row stays zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)
+
+
+class ImageEncoder:
+    """The bundle's image tower.
+
+    `threads` is the number of ONNX Runtime's workers, 0 for one a physical core.
+    Raises BundleError where the graph does not load or fails its self-test.
+    """
+
+    def __init__(
+        self, bundle: Bundle, precision: Precision | Literal["auto"] = "auto", threads: int = 0
+    ) -> None:
+        self._bundle = bundle
+        self._session = _session(bundle.graph_file(bundle.manifest.image, precision), threads)
+        self._input = self._session.get_inputs()[0].name
+        self._output = bundle.manifest.image.output
+        release_memory()
+        self._self_test()
+
+    def embed(self, pixels: Vectors) -> Vectors:
+        """Model input [n, 3, size, size] to unit vectors [n, d], both float32."""
+        (vectors,) = self._session.run([self._output], {self._input: pixels})
+        return unit(np.asarray(vectors, np.float32))
+
+    def _self_test(self) -> None:
+        test, expected = self._bundle.manifest.self_test, self._bundle.self_test_embedding
+        if test is None or expected is None:
+            return
+        views = self.embed(preprocess(golden_image(), self._bundle.manifest.preprocessing))
+        got = unit(views.mean(axis=0, keepdims=True))[0]
+        cosine = float(got @ expected)
+        # Written so that NaN fails too.
+        if not cosine >= test.min_cosine:
+            raise BundleError(
+                f"The model {self._bundle.manifest.name} fails its self-test on this computer: "
+                f"cosine {cosine:.4f}, at least {test.min_cosine} wanted.",
+                'Try `precision = "fp32"` under [model], or another onnxruntime.',
+            )
+
+
+class TextEncoder:
+    """The bundle's text tower with its tokenizer. Raises BundleError where there is none."""
+
+    def __init__(
+        self, bundle: Bundle, precision: Precision | Literal["auto"] = "auto", threads: int = 0
+    ) -> None:
+        # Imported here: a daemon whose prompts are all cached never loads the library.
+        from tokenizers import Tokenizer
+
+        graph, encoding = bundle.manifest.text, bundle.manifest.text_encoding
+        if graph is None or encoding is None:
+            raise BundleError(
+                f"The model {bundle.manifest.name} has no text encoder.",
+                "`make model` or `feeder model pull ID` brings a CLIP that has one.",
+            )
+        self._tokenizer = Tokenizer.from_file(str(bundle.path("tokenizer.json")))
+        self._tokenizer.enable_truncation(encoding.context_length)
+        self._tokenizer.enable_padding(
+            pad_id=encoding.pad_id,
+            length=encoding.context_length if encoding.pad_to_context else None,
+        )
+        self._lowercase = encoding.lowercase
+        self._session = _session(bundle.graph_file(graph, precision), threads)
+        self._inputs = {node.name for node in self._session.get_inputs()}
+        self._output = graph.output
+
+    def embed(self, prompts: Sequence[str]) -> Vectors:
+        """Unit vectors, float32 [len(prompts), d]."""
+        rows = [
+            self._embed_batch(prompts[start : start + TEXT_BATCH])
+            for start in range(0, len(prompts), TEXT_BATCH)
+        ]
+        return np.concatenate(rows)
+
+    def _embed_batch(self, prompts: Sequence[str]) -> Vectors:
+        if self._lowercase:
+            prompts = [prompt.lower() for prompt in prompts]
+        encoded = self._tokenizer.encode_batch(list(prompts))
+        feed: dict[str, npt.NDArray[np.int64]] = {
+            "input_ids": np.array([row.ids for row in encoded], np.int64)
+        }
+        if "attention_mask" in self._inputs:
+            feed["attention_mask"] = np.array([row.attention_mask for row in encoded], np.int64)
+        (vectors,) = self._session.run([self._output], feed)
+        return unit(np.asarray(vectors, np.float32))
+
+
+def _session(path: Path, threads: int) -> Any:
+    """An inference session for an unattended small machine.
+
+    No spinning: after each run it burns 58 ms of CPU waiting for work that is seconds away.
+    No arena and no memory pattern: they trade tens of megabytes for time one frame cannot win.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a family of classes with no common base
+        raise BundleError(
+            f"ONNX Runtime {ort.__version__} cannot load {path}: {error}",
+            "`feeder model verify` checks the files; a newer onnxruntime may be needed.",
+        ) from error
+
+
+def release_memory() -> None:
+    """Hands memory freed while a graph loaded back to the system, where glibc can."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "malloc_trim"):
+            libc.malloc_trim(0)

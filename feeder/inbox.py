@@ -1,0 +1,362 @@
+"""The drop folders -> settled paths, new frames before the backlog.
+
+File events are hints: they make a frame quick to be seen. The scan is the guarantee: it finds
+whatever no event told of. A path from either waits until its size and mtime stand still.
+"""
+
+import heapq
+import itertools
+import logging
+import os
+import random
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from watchdog.events import (
+    EVENT_TYPE_CLOSED_NO_WRITE,
+    EVENT_TYPE_OPENED,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from feeder.clock import Clock
+from feeder.config import InboxSection
+from feeder.domain import Deployment, SettledPath
+
+log = logging.getLogger("feeder.inbox")
+
+MAX_WAITING = 10_000
+"""Paths held in memory at once; beyond that the scan brings them when there is room."""
+
+SCAN_STEP = 500
+"""Folder entries looked at between two looks at the new frames."""
+
+_UNWATCHABLE = ("nfs", "cifs", "smb", "fuse", "9p", "vboxsf", "drvfs", "afs", "ceph")
+"""File systems on which changes made elsewhere raise no event here."""
+
+
+@dataclass
+class _Waiting:
+    """Paths waiting to stand still, the next due first."""
+
+    _sources: dict[Path, SettledPath] = field(default_factory=dict)
+    _due: list[tuple[float, int, Path]] = field(default_factory=list)
+    _order: Iterator[int] = field(default_factory=itertools.count)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self._sources
+
+    def push(self, source: SettledPath, due: float) -> None:
+        self._sources[source.path] = source
+        heapq.heappush(self._due, (due, next(self._order), source.path))
+
+    def drop(self, path: Path) -> None:
+        self._sources.pop(path, None)
+
+    def pop(self, now: float) -> SettledPath | None:
+        """The next source that is due, or None."""
+        while self._due and self._due[0][0] <= now:
+            _, _, path = heapq.heappop(self._due)
+            if path in self._sources:
+                return self._sources.pop(path)
+        return None
+
+    def next_due(self) -> float | None:
+        return self._due[0][0] if self._due else None
+
+
+@dataclass
+class _Watch:
+    """One deployment's folder under observation; `identity` tells it from a later namesake."""
+
+    deployment: Deployment
+    polling: bool
+    observer: BaseObserver | None = None
+    identity: tuple[int, int] | None = None
+    state: str = ""
+
+
+class Inbox:
+    """Watches and scans the deployments' folders; `take` gives settled paths one by one.
+
+    `is_recorded` says whether a path at its size and mtime is done. Scan intervals are spread by
+    a fifth, so that many feeders on one file server do not scan at once.
+    """
+
+    def __init__(
+        self,
+        deployments: tuple[Deployment, ...],
+        settings: InboxSection,
+        is_recorded: Callable[[SettledPath], bool],
+        clock: Clock | None = None,
+    ) -> None:
+        self._settings = settings
+        self._is_recorded = is_recorded
+        self._clock = clock or Clock()
+        self._watches = [
+            _Watch(deployment, _must_poll(deployment.folder, settings))
+            for deployment in deployments
+        ]
+        self._fresh = _Waiting()
+        self._backlog = _Waiting()
+        self._dirty: dict[Path, Deployment] = {}
+        self._dirty_lock = threading.Lock()
+        self._stirred = threading.Event()
+        self._overflowed = False
+        self._scan: Iterator[SettledPath] | None = None
+        self._scan_due = self._clock.monotonic()
+
+    def start(self) -> None:
+        """Begins to watch; folders that are not there yet are waited for."""
+        for watch in self._watches:
+            self._keep_watching(watch)
+
+    def close(self) -> None:
+        """Stops watching."""
+        for watch in self._watches:
+            _stop(watch)
+
+    def watchers(self) -> dict[str, str]:
+        """For each deployment how its folder is followed, in words."""
+        return {watch.deployment.name: watch.state for watch in self._watches}
+
+    def take(self, wait: float) -> SettledPath | None:
+        """The next settled path; None after at most `wait` seconds without one."""
+        self._admit_dirty()
+        self._advance_scan()
+        source = self._settled(self._fresh) or self._settled(self._backlog)
+        scanning = self._scan is not None and len(self._backlog) < MAX_WAITING
+        if source is None and not scanning:
+            self._stirred.wait(min(wait, self._until_due()))
+            self._stirred.clear()
+            self._admit_dirty()
+            source = self._settled(self._fresh)
+        return source
+
+    def put_back(self, source: SettledPath) -> None:
+        """Offers a path again later, each time waiting longer; it counts the attempts."""
+        attempt = source.attempt + 1
+        delay = self._settings.settle_seconds * (1 + attempt)
+        self._backlog.push(replace(source, attempt=attempt), self._clock.monotonic() + delay)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a whole scan has been made and every path it found was taken."""
+        done = self._scan is None and self._scan_due > self._clock.monotonic()
+        return done and not self._dirty and not self._fresh and not self._backlog
+
+    def is_picture_name(self, name: str) -> bool:
+        """False for hidden files and the names that uploads use until they are complete."""
+        return not name.startswith(".") and not name.lower().endswith(self._settings.ignore)
+
+    def _mark(self, deployment: Deployment, path: Path) -> None:
+        """Called by the watcher's thread: notes that something happened to `path`."""
+        with self._dirty_lock:
+            if path in self._dirty or len(self._dirty) < MAX_WAITING:
+                self._dirty[path] = deployment
+            else:
+                self._overflowed = True
+        self._stirred.set()
+
+    def _admit_dirty(self) -> None:
+        """Moves what the watcher noted to the waiting paths."""
+        with self._dirty_lock:
+            dirty, self._dirty = self._dirty, {}
+            overflowed, self._overflowed = self._overflowed, False
+        for path, deployment in dirty.items():
+            if path in self._fresh or not self._is_candidate(path, deployment):
+                continue
+            if len(self._fresh) >= MAX_WAITING:
+                overflowed = True
+                break
+            source = _look(deployment, path)
+            if source is None:
+                # A folder moved in raises one event for itself and none for what it holds.
+                overflowed = overflowed or path.is_dir()
+            elif not self._is_recorded(source):
+                self._backlog.drop(path)
+                self._fresh.push(source, self._clock.monotonic() + self._settings.settle_seconds)
+        if overflowed:
+            self._scan_due = self._clock.monotonic()
+
+    def _is_candidate(self, path: Path, deployment: Deployment) -> bool:
+        try:
+            parts = path.relative_to(deployment.folder).parts
+        except ValueError:
+            return False
+        if not parts or any(part.startswith(".") for part in parts[:-1]):
+            return False
+        return self.is_picture_name(parts[-1])
+
+    def _settled(self, waiting: _Waiting) -> SettledPath | None:
+        """The next due path that still looks as it did; one that moved on waits again."""
+        now = self._clock.monotonic()
+        while (then := waiting.pop(now)) is not None:
+            current = _look(then.deployment, then.path)
+            if current is None:
+                continue
+            if (current.size, current.mtime_ns) != (then.size, then.mtime_ns):
+                waiting.push(current, now + self._settings.settle_seconds)
+            elif not self._is_recorded(current):
+                return then
+        return None
+
+    def _advance_scan(self) -> None:
+        """Runs a part of the scan: starts one when due, stops where memory is full."""
+        now = self._clock.monotonic()
+        if self._scan is None:
+            if now < self._scan_due:
+                return
+            for watch in self._watches:
+                self._keep_watching(watch)
+            self._scan = self._walk_all()
+        for _ in range(SCAN_STEP):
+            if len(self._backlog) >= MAX_WAITING:
+                return
+            source = next(self._scan, None)
+            if source is None:
+                self._scan = None
+                self._scan_due = self._clock.monotonic() + self._scan_interval()
+                return
+            known = source.path in self._fresh or source.path in self._backlog
+            if not known and not self._is_recorded(source):
+                self._backlog.push(source, now + self._settings.settle_seconds)
+
+    def _scan_interval(self) -> float:
+        polling = any(watch.polling or watch.observer is None for watch in self._watches)
+        seconds = self._settings.polling_seconds if polling else self._settings.rescan_seconds
+        return seconds * random.uniform(0.8, 1.0)
+
+    def _until_due(self) -> float:
+        dues = [self._scan_due, self._fresh.next_due(), self._backlog.next_due()]
+        earliest = min(due for due in dues if due is not None)
+        return max(0.0, earliest - self._clock.monotonic())
+
+    def _walk_all(self) -> Iterator[SettledPath]:
+        for watch in self._watches:
+            yield from self._walk(watch.deployment, watch.deployment.folder)
+
+    def _walk(self, deployment: Deployment, folder: Path) -> Iterator[SettledPath]:
+        """Every regular file below `folder`, without following links."""
+        below = [folder]
+        while below:
+            try:
+                entries = os.scandir(below.pop())
+            except OSError:
+                continue  # gone, or not ours to read: the watch's state says so
+            with entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if self._settings.recursive and not entry.name.startswith("."):
+                            below.append(Path(entry.path))
+                    elif self.is_picture_name(entry.name):
+                        source = _look(deployment, Path(entry.path))
+                        if source is not None:
+                            yield source
+
+    def _keep_watching(self, watch: _Watch) -> None:
+        """Makes sure the folder that is there now is the one being watched."""
+        folder = watch.deployment.folder
+        try:
+            found = folder.stat()
+        except OSError:
+            _stop(watch)
+            _say(watch, f"waiting for {folder}")
+            return
+        identity = (found.st_dev, found.st_ino)
+        alive = watch.observer is not None and watch.observer.is_alive()
+        if alive and identity == watch.identity:
+            return
+        _stop(watch)
+        watch.identity = identity
+        self._watch(watch)
+
+    def _watch(self, watch: _Watch) -> None:
+        folder = watch.deployment.folder
+        if watch.polling:
+            _say(watch, f"scanning {folder} every {self._settings.polling_seconds:g} s")
+            return
+        observer = Observer()
+        handler = _Handler(self._mark, watch.deployment)
+        observer.schedule(handler, os.fspath(folder), recursive=self._settings.recursive)
+        try:
+            observer.start()
+        except OSError as error:
+            # Out of inotify watches, most often; the scan alone still finds every frame.
+            reason = error.strerror or error
+            seconds = self._settings.polling_seconds
+            _say(watch, f"scanning {folder} every {seconds:g} s (not watched: {reason})")
+            return
+        watch.observer = observer
+        _say(watch, f"watching {folder}")
+
+
+class _Handler(FileSystemEventHandler):
+    """Turns every event that can mean a change into a dirty path."""
+
+    def __init__(self, mark: Callable[[Deployment, Path], None], deployment: Deployment) -> None:
+        self._mark = mark
+        self._deployment = deployment
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        # Reading a file raises these two, and the daemon reads every file.
+        if event.event_type in (EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE):
+            return
+        for name in (event.src_path, event.dest_path):
+            if name:
+                self._mark(self._deployment, Path(os.fsdecode(name)))
+
+
+def _look(deployment: Deployment, path: Path) -> SettledPath | None:
+    """The path as it is now; None where it is no regular file."""
+    try:
+        found = os.lstat(path)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return SettledPath(deployment, path, found.st_size, found.st_mtime_ns)
+
+
+def _say(watch: _Watch, state: str) -> None:
+    """One log line for each change of state, none for more of the same."""
+    if state != watch.state:
+        watch.state = state
+        log.info("%s: %s", watch.deployment.name, state)
+
+
+def _stop(watch: _Watch) -> None:
+    observer, watch.observer, watch.identity = watch.observer, None, None
+    if observer is not None and observer.is_alive():
+        observer.stop()
+        observer.join()
+
+
+def _must_poll(folder: Path, settings: InboxSection) -> bool:
+    if settings.watcher != "auto":
+        return settings.watcher == "polling"
+    return file_system(folder).startswith(_UNWATCHABLE)
+
+
+def file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """The type of the file system `path` is on or will be on, "" where the system has no list."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    best, kind = -1, ""
+    for line in lines:
+        # Format: proc_pid_mountinfo(5); the mount point is field 5, the type follows " - ".
+        fields, _, rest = line.partition(" - ")
+        point = Path(fields.split()[4].replace("\\040", " "))
+        if (point == path or point in path.parents) and len(point.parts) >= best:
+            best, kind = len(point.parts), rest.split()[0]
+    return kind

@@ -1,0 +1,249 @@
+"""A vocabulary in a bundle's embedding space: from prompts, from the bundle, from photos."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from feeder import vocabulary as vocabularies
+from feeder.bundle import Bundle
+from feeder.domain import Kind, Label, Vectors
+from feeder.encoder import unit
+from feeder.errors import VocabularyError
+from feeder.vocabulary import Vocabulary
+
+EmbedTexts = Callable[[Sequence[str]], Vectors]
+
+MIN_PHOTOS = 3
+"""Fewer example photos say nothing about how far a new one may lie from them."""
+
+_PHOTO_ODDS = 9.0
+"""Odds that a label made of photos gets over the next best label on its own typical photo."""
+
+
+@dataclass(frozen=True)
+class LabelEmbeddings:
+    """The vectors images are compared with.
+
+    `vectors` float32 [rows, d], each row of unit length; `bias` float32 [rows], added to logits;
+    `owner` int64 [rows], the index in `labels` that a row counts for. `skipped` are the labels of
+    the vocabulary this bundle has no vector for. `digest` names the vocabulary in the log.
+    """
+
+    labels: tuple[Label, ...]
+    vectors: Vectors
+    bias: Vectors
+    owner: npt.NDArray[np.int64]
+    digest: str
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PromptCache:
+    """Prompt embeddings kept on disk for one bundle, so that each is computed once."""
+
+    folder: Path | None
+    bundle_digest: str
+
+    def embed(self, prompts: Sequence[str], embed_texts: EmbedTexts) -> Vectors:
+        """float32 [len(prompts), d] unit vectors; `embed_texts` is called for new ones only."""
+        known = self._load()
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
+        if new:
+            known.update(zip(new, embed_texts(new), strict=True))
+            self._save(known)
+        return np.stack([known[prompt] for prompt in prompts])
+
+    @property
+    def _path(self) -> Path | None:
+        if self.folder is None:
+            return None
+        return self.folder / f"prompts-{self.bundle_digest[:16]}.npz"
+
+    def _load(self) -> dict[str, Vectors]:
+        if self._path is None or not self._path.exists():
+            return {}
+        try:
+            with np.load(self._path, allow_pickle=False) as stored:
+                if str(stored["bundle_digest"]) != self.bundle_digest:
+                    return {}
+                return dict(zip(stored["prompts"].tolist(), stored["vectors"], strict=True))
+        except (OSError, ValueError, KeyError, EOFError):
+            return {}  # a damaged cache costs the time to compute it again, nothing else
+
+    def _save(self, known: dict[str, Vectors]) -> None:
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._path.with_suffix(f".{os.getpid()}.new")
+        with beside.open("wb") as file:
+            np.savez(
+                file,
+                bundle_digest=self.bundle_digest,
+                prompts=np.array(list(known)),
+                vectors=np.stack(list(known.values())),
+            )
+        os.replace(beside, self._path)
+
+
+def embed(
+    vocabulary: Vocabulary,
+    bundle: Bundle,
+    embed_texts: EmbedTexts | None,
+    cache_folder: Path | None = None,
+) -> LabelEmbeddings:
+    """Every label of `vocabulary` as unit vectors of `bundle`.
+
+    `embed_texts` is the bundle's text encoder, None where it has none: then the bundle's own
+    labels are selected from. Raises VocabularyError for a label that cannot be embedded.
+    """
+    if embed_texts is None:
+        rows, labels, skipped = _from_bundle(vocabulary, bundle)
+    else:
+        cache = PromptCache(cache_folder, bundle.digest)
+        rows, labels, skipped = _from_text(vocabulary, cache, embed_texts), vocabulary.labels, ()
+    taught = [index for index, label in enumerate(labels) if label.photos is not None]
+    for index in taught:
+        rows[index] = _from_photos(labels[index], bundle)
+    embeddings = LabelEmbeddings(
+        labels=labels,
+        vectors=np.concatenate([vectors for vectors, _ in rows]),
+        bias=np.concatenate([bias for _, bias in rows]),
+        owner=np.repeat(np.arange(len(rows)), [len(bias) for _, bias in rows]),
+        digest=_digest(vocabulary, labels),
+        skipped=skipped,
+    )
+    for index in taught if len(taught) < len(labels) else ():
+        _balance(embeddings, index, bundle)
+    return embeddings
+
+
+_Rows = tuple[Vectors, Vectors]
+"""One label's vectors [k, d] and biases [k]."""
+
+
+def _from_text(vocabulary: Vocabulary, cache: PromptCache, embed_texts: EmbedTexts) -> list[_Rows]:
+    groups = [vocabulary.prompts(label) for label in vocabulary.labels]
+    every = [prompt for group in groups for prompts in group for prompt in prompts]
+    if not every:
+        raise VocabularyError(f"{vocabulary.title!r} has no labels.", "Add one: feeder labels add.")
+    vectors = dict(zip(every, cache.embed(every, embed_texts), strict=True))
+    return [
+        (
+            np.concatenate([mean_direction([vectors[prompt] for prompt in row]) for row in group]),
+            np.zeros(len(group), np.float32),
+        )
+        for group in groups
+    ]
+
+
+def _from_bundle(
+    vocabulary: Vocabulary, bundle: Bundle
+) -> tuple[list[_Rows], tuple[Label, ...], tuple[str, ...]]:
+    """The vocabulary's labels that the bundle knows, then the bundle's own negatives.
+
+    The negatives stay whatever the vocabulary: without them a closed list always names a bird.
+    """
+    own, stored = bundle_labels(bundle), _stored_vectors(bundle)
+    rows: list[_Rows] = []
+    labels: list[Label] = []
+    skipped: list[str] = []
+    used: set[str] = set()
+    for label in vocabulary.labels:
+        match = next(filter(None, map(own.find, vocabularies.names(label))), None)
+        if label.photos is not None:
+            rows.append((np.empty((0, 0), np.float32), np.empty(0, np.float32)))
+        elif match is not None and match.name not in used:
+            used.add(match.name)
+            rows.append(stored[match.name])
+        elif label.name in vocabulary.own:
+            raise VocabularyError(
+                f"The model {bundle.manifest.name} has no text encoder, so it cannot learn "
+                f"{label.name!r} from its name.",
+                f'Show it photos: `feeder labels add "{label.name}" --photos FOLDER`; or get a '
+                "CLIP, which reads names: `make model`.",
+            )
+        else:
+            skipped.append(label.name)
+            continue
+        labels.append(label)
+    for label in own.labels:
+        if label.name not in used and _is_negative(label) and label.name not in vocabulary.removed:
+            rows.append(stored[label.name])
+            labels.append(label)
+    return rows, tuple(labels), tuple(skipped)
+
+
+def _is_negative(label: Label) -> bool:
+    return label.kind is not Kind.BIRD or label.scientific_name == "Aves"
+
+
+def bundle_labels(bundle: Bundle) -> Vocabulary:
+    """The labels a bundle brings vectors for. Raises VocabularyError where it brings none."""
+    if bundle.manifest.labels is None:
+        raise VocabularyError(
+            f"The model {bundle.manifest.name} brings no labels of its own.",
+            'Choose a vocabulary: `vocabulary = "north-america"` under [model].',
+        )
+    return vocabularies.read(bundle.path(bundle.manifest.labels))
+
+
+def _stored_vectors(bundle: Bundle) -> dict[str, _Rows]:
+    assert bundle.manifest.label_vectors is not None
+    with np.load(bundle.path(bundle.manifest.label_vectors), allow_pickle=False) as stored:
+        vectors, bias = unit(stored["vectors"]), stored["bias"].astype(np.float32)
+    labels = bundle_labels(bundle).labels
+    return {label.name: (vectors[i : i + 1], bias[i : i + 1]) for i, label in enumerate(labels)}
+
+
+def mean_direction(vectors: Sequence[Vectors] | Vectors) -> Vectors:
+    """The unit vector, [1, d], along the mean of unit vectors [n, d]."""
+    return unit(np.mean(np.asarray(vectors, np.float32), axis=0, keepdims=True))
+
+
+def save_photos(path: Path, embeddings: Vectors, bundle: Bundle) -> None:
+    """Keeps the embeddings [n, d] of a label's example photos beside the user's labels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        np.savez(file, embeddings=embeddings.astype(np.float16), bundle_digest=bundle.digest)
+
+
+def _photo_embeddings(label: Label, bundle: Bundle) -> Vectors:
+    assert label.photos is not None
+    with np.load(label.photos, allow_pickle=False) as stored:
+        if str(stored["bundle_digest"]) == bundle.digest:
+            return unit(stored["embeddings"].astype(np.float32))
+    raise VocabularyError(
+        f"The example photos of {label.name!r} were read by another model.",
+        f'Run `feeder labels add "{label.name}" --photos FOLDER --replace`.',
+    )
+
+
+def _from_photos(label: Label, bundle: Bundle) -> _Rows:
+    return mean_direction(_photo_embeddings(label, bundle)), np.zeros(1, np.float32)
+
+
+def _balance(embeddings: LabelEmbeddings, index: int, bundle: Bundle) -> None:
+    """Sets the bias of a label made of photos so that it competes fairly with the others.
+
+    Pictures resemble pictures more than words, so the raw cosine of a photo prototype says
+    little beside a prompt's. Each photo is compared with the mean of the others, and the bias
+    gives the median photo fixed odds over the best label of another kind of origin.
+    """
+    photos = _photo_embeddings(embeddings.labels[index], bundle)
+    scale = bundle.manifest.logit_scale
+    others = unit(photos.sum(axis=0, keepdims=True) - photos)
+    own = scale * np.einsum("nd,nd->n", photos, others)
+    given = np.array([label.photos is None for label in embeddings.labels])[embeddings.owner]
+    rivals = (scale * photos @ embeddings.vectors.T + embeddings.bias)[:, given].max(axis=1)
+    row = int(np.flatnonzero(embeddings.owner == index)[0])
+    embeddings.bias[row] = float(np.median(rivals - own)) + np.log(_PHOTO_ODDS)
+
+
+def _digest(vocabulary: Vocabulary, labels: tuple[Label, ...]) -> str:
+    content = vocabularies.digest(vocabulary), [label.name for label in labels]
+    return hashlib.sha256(repr(content).encode()).hexdigest()

@@ -1,0 +1,398 @@
+"""The log: append and query. The only file that writes SQL besides the schema."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from feeder import schema
+from feeder.clock import Clock, parse_utc, utc_text
+from feeder.domain import Deployment, Frame, Label, Prediction, SettledPath
+from feeder.errors import LogbookError
+
+BUSY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A frame waiting to be committed; `prediction` is None where its bytes are in the log."""
+
+    frame: Frame
+    prediction: Prediction | None
+    received_at: datetime
+
+
+class Logbook:
+    """The one writer. Rows are gathered and committed together: fewer writes wear the card less.
+
+    What is not yet committed is remembered here alone, and its files are still in the folder, so
+    a power cut costs reading those again and nothing else.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._pending: list[_Row] = []
+        self._pending_paths: set[tuple[Any, ...]] = set()
+        self._pending_digests: set[tuple[str, str]] = set()
+        self._oldest = 0.0
+        self._ids: dict[str, int] = {}
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock | None = None) -> Self:
+        """Opens the log at `path`, made or migrated if need be. Raises LogbookError."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            # NORMAL loses acknowledged rows in a power cut.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            schema.migrate(connection, path)
+        except (OSError, sqlite3.Error) as error:
+            raise LogbookError(
+                f"The log {path} cannot be opened: {error}.",
+                "`feeder doctor` looks at the file, its folder and the disk.",
+            ) from error
+        return cls(connection, clock or Clock())
+
+    def append(self, frame: Frame, prediction: Prediction) -> None:
+        """Takes a frame and its verdict for the next commit."""
+        self._take(_Row(_without_pixels(frame), prediction, self._clock.now()))
+
+    def append_path(self, frame: Frame) -> None:
+        """Takes note that a path holds bytes the log already has, for the next commit."""
+        self._take(_Row(_without_pixels(frame), None, self._clock.now()))
+
+    def has_path(self, source: SettledPath) -> bool:
+        """Whether this path, at this size and mtime, is done."""
+        key = _path_key(source)
+        if key in self._pending_paths:
+            return True
+        return self._exists(
+            "SELECT 1 FROM path JOIN deployment USING (deployment_id) WHERE location_name = ?"
+            " AND file_path = ? AND file_size = ? AND mtime_ns = ?",
+            key,
+        )
+
+    def has_frame(self, frame: Frame) -> bool:
+        """Whether these bytes from this camera are in the log."""
+        if not frame.sha256:
+            return False
+        key = (frame.source.deployment.name, frame.sha256)
+        return key in self._pending_digests or self._exists(
+            "SELECT 1 FROM media JOIN deployment USING (deployment_id)"
+            " WHERE location_name = ? AND sha256 = ?",
+            (key[0], bytes.fromhex(key[1])),
+        )
+
+    @property
+    def pending(self) -> int:
+        """Rows not yet committed."""
+        return len(self._pending)
+
+    @property
+    def pending_seconds(self) -> float:
+        """How long the oldest of them has waited."""
+        return self._clock.monotonic() - self._oldest if self._pending else 0.0
+
+    def commit(self) -> None:
+        """Writes what is pending in one transaction, durably.
+
+        Raises sqlite3.Error where the disk is full or the database stays locked; everything is
+        still pending then.
+        """
+        if not self._pending:
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for row in self._pending:
+                self._write(row)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            # SQLite has rolled back by itself after some errors, a full disk among them.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._ids.clear()
+            raise
+        self._pending.clear()
+        self._pending_paths.clear()
+        self._pending_digests.clear()
+
+    def register_vocabulary(self, digest: str, labels: Sequence[Label]) -> None:
+        """Keeps what a vocabulary digest stands for, so that old rows stay readable."""
+        described = [
+            {"name": at.name, "scientific_name": at.scientific_name, "kind": at.kind}
+            for at in labels
+        ]
+        self._connection.execute(
+            "INSERT OR IGNORE INTO vocabulary (digest, labels) VALUES (?, ?)",
+            (digest, json.dumps(described)),
+        )
+
+    def register_model(self, digest: str, name: str) -> None:
+        """Keeps which bundle a model digest stands for."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO model (digest, name) VALUES (?, ?)", (digest, name)
+        )
+
+    def close(self) -> None:
+        """Commits and closes."""
+        self.commit()
+        self._connection.close()
+
+    def _take(self, row: _Row) -> None:
+        if not self._pending:
+            self._oldest = self._clock.monotonic()
+        self._pending.append(row)
+        self._pending_paths.add(_path_key(row.frame.source))
+        self._pending_digests.add((row.frame.source.deployment.name, row.frame.sha256))
+
+    def _exists(self, sql: str, values: tuple[Any, ...]) -> bool:
+        return self._connection.execute(sql, values).fetchone() is not None
+
+    def _write(self, row: _Row) -> None:
+        deployment_id = self._deployment(row.frame.source.deployment, row.received_at)
+        media_id, is_new = self._media(deployment_id, row)
+        _, name, size, mtime_ns = _path_key(row.frame.source)
+        self._connection.execute(
+            "INSERT OR IGNORE INTO path VALUES (?, ?, ?, ?, ?)",
+            (deployment_id, name, size, mtime_ns, media_id),
+        )
+        if row.prediction is not None and is_new:
+            self._observe(media_id, row.prediction, row.received_at)
+
+    def _deployment(self, deployment: Deployment, since: datetime) -> int:
+        key = f"deployment {deployment.name}"
+        if key not in self._ids:
+            zone = deployment.zone.key if deployment.zone else None
+            self._ids[key] = self._one(
+                "INSERT INTO deployment"
+                " (location_name, latitude, longitude, timezone, deployment_start)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (location_name) DO UPDATE SET"
+                " latitude = excluded.latitude, longitude = excluded.longitude,"
+                " timezone = excluded.timezone RETURNING deployment_id",
+                (
+                    deployment.name,
+                    deployment.latitude,
+                    deployment.longitude,
+                    zone,
+                    utc_text(since),
+                ),
+            )
+        return self._ids[key]
+
+    def _media(self, deployment_id: int, row: _Row) -> tuple[int, bool]:
+        """The frame's row and whether it is new."""
+        frame = row.frame
+        sha256 = bytes.fromhex(frame.sha256) if frame.sha256 else None
+        found = self._connection.execute(
+            "SELECT media_id FROM media WHERE deployment_id = ? AND sha256 = ?",
+            (deployment_id, sha256),
+        ).fetchone()
+        if found:
+            return int(found[0]), False
+        _, name, size, _ = _path_key(frame.source)
+        values = (
+            deployment_id,
+            sha256,
+            utc_text(frame.captured_at),
+            frame.time_source.value,
+            name,
+            printable(name),
+            frame.media_type,
+            size,
+            frame.width,
+            frame.height,
+            utc_text(row.received_at),
+        )
+        return self._one(
+            "INSERT INTO media (deployment_id, sha256, timestamp, timestamp_source, file_path,"
+            " file_name, file_mediatype, file_size, width, height, received_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING media_id",
+            values,
+        ), True
+
+    def _observe(self, media_id: int, prediction: Prediction, at: datetime) -> None:
+        best = prediction.best
+        label = best.label if best else None
+        model_id = self._id_of("model", prediction.model_digest)
+        runners_up = [
+            {"label": other.label.name, "probability": round(other.probability, 4)}
+            for other in prediction.candidates[1:]
+        ]
+        self._connection.execute(
+            "INSERT OR IGNORE INTO observation (media_id, observation_type, label,"
+            " scientific_name, ebird_code, kind, classification_method, classified_by,"
+            " classification_timestamp, classification_probability, bird_probability, margin,"
+            " cosine, reason, runners_up, model_id, vocabulary_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'machine', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                media_id,
+                prediction.observation_type.value,
+                label.name if label else None,
+                (label.scientific_name or None) if label else None,
+                (label.ebird_code or None) if label else None,
+                label.kind.value if label else None,
+                self._model_name(model_id),
+                utc_text(at),
+                best.probability if best else None,
+                prediction.bird_probability,
+                prediction.margin,
+                best.cosine if best else None,
+                prediction.reason,
+                json.dumps(runners_up),
+                model_id,
+                self._id_of("vocabulary", prediction.vocabulary_digest),
+            ),
+        )
+        if prediction.embedding is not None:
+            vector = prediction.embedding.astype("<f2").tobytes()
+            self._connection.execute(
+                "INSERT OR IGNORE INTO embedding VALUES (?, ?, ?)", (media_id, model_id, vector)
+            )
+
+    def _id_of(self, table: str, digest: str) -> int | None:
+        if not digest:
+            return None
+        key = f"{table} {digest}"
+        if key not in self._ids:
+            found = self._connection.execute(
+                f"SELECT {table}_id FROM {table} WHERE digest = ?", (digest,)
+            ).fetchone()
+            if found is None:
+                raise ValueError(f"{table} {digest} was never registered")
+            self._ids[key] = int(found[0])
+        return self._ids[key]
+
+    def _model_name(self, model_id: int | None) -> str:
+        if model_id is None:
+            return "feeder"
+        sql = "SELECT name FROM model WHERE model_id = ?"
+        return str(self._connection.execute(sql, (model_id,)).fetchone()[0])
+
+    def _one(self, sql: str, values: tuple[Any, ...]) -> int:
+        return int(self._connection.execute(sql, values).fetchone()[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which sightings to read: instants in UTC, `since` inclusive and `until` exclusive."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    species: str | None = None
+    deployment: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogReader:
+    """Reads the log without ever writing to it, while the daemon goes on."""
+
+    path: Path
+
+    def sightings(self, query: Query) -> Iterator[dict[str, Any]]:
+        """Rows of the view `sighting`, newest first; `timestamp` is a UTC datetime.
+
+        `species` matches the label, the scientific name or the eBird code. Raises LogbookError
+        where there is no log yet.
+        """
+        conditions: list[str] = []
+        values: list[Any] = []
+        for sql, value in (
+            ("timestamp >= ?", utc_text(query.since) if query.since else None),
+            ("timestamp < ?", utc_text(query.until) if query.until else None),
+            ("deployment = ?", query.deployment),
+        ):
+            if value is not None:
+                conditions.append(sql)
+                values.append(value)
+        if query.species is not None:
+            conditions.append("lower(?) IN (lower(label), lower(scientific_name), ebird_code)")
+            values.append(query.species)
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        sql = f"SELECT * FROM sighting{where} ORDER BY timestamp DESC, media_id DESC LIMIT ?"
+        values.append(-1 if query.limit is None else query.limit)
+        with closing(self._connect()) as connection:
+            for row in connection.execute(sql, values):
+                yield {
+                    **row,
+                    "timestamp": parse_utc(row["timestamp"]),
+                    "runners_up": json.loads(row["runners_up"]),
+                }
+
+    def count(self) -> dict[str, int]:
+        """Frames in the log by their current observation type."""
+        sql = "SELECT observation_type AS type, count(*) AS n FROM current_observation GROUP BY 1"
+        with closing(self._connect()) as connection:
+            return {row["type"]: row["n"] for row in connection.execute(sql)}
+
+    def embeddings(self, model_digest: str) -> tuple[list[int], np.ndarray[Any, Any]]:
+        """Media ids and their float32 [n, d] unit vectors under one model."""
+        sql = (
+            "SELECT media_id, vector FROM embedding JOIN model USING (model_id)"
+            " WHERE digest = ? ORDER BY media_id"
+        )
+        with closing(self._connect()) as connection:
+            rows = connection.execute(sql, (model_digest,)).fetchall()
+        vectors = [np.frombuffer(row["vector"], "<f2").astype(np.float32) for row in rows]
+        return [row["media_id"] for row in rows], np.array(vectors)
+
+    def problems(self) -> list[str]:
+        """What SQLite's own quick check finds wrong; empty where nothing is."""
+        with closing(self._connect()) as connection:
+            said = [str(row["quick_check"]) for row in connection.execute("PRAGMA quick_check")]
+        return [] if said == ["ok"] else said
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            raise LogbookError(
+                f"There is no log at {self.path} yet.",
+                "`feeder run` starts one; `--config` chooses another.",
+            )
+        try:
+            connection = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS
+            )
+            schema.check(connection, self.path)
+            connection.row_factory = _as_dict
+        except sqlite3.Error as error:
+            raise LogbookError(
+                f"The log {self.path} cannot be read: {error}.", "`feeder doctor` looks at it."
+            ) from error
+        return connection
+
+
+def printable(name: bytes) -> str:
+    """A file name for people and terminals: bytes that are no text, and controls, escaped."""
+    text = name.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def relative_name(source: SettledPath) -> bytes:
+    """The file's path below its deployment's folder, as the system names it.
+
+    Relative, so that moving the folder does not make every frame in it new.
+    """
+    return os.fsencode(source.path.relative_to(source.deployment.folder))
+
+
+def _path_key(source: SettledPath) -> tuple[str, bytes, int, int]:
+    return source.deployment.name, relative_name(source), source.size, source.mtime_ns
+
+
+def _without_pixels(frame: Frame) -> Frame:
+    """A waiting row must not hold on to megabytes."""
+    return replace(frame, image=None)
+
+
+def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}

@@ -1,0 +1,234 @@
+"""Vocabulary files: which labels there are, and the prompts that stand for each."""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from feeder.domain import Kind, Label
+from feeder.errors import VocabularyError
+
+DEFAULT_TEMPLATES = ("a photo of a {label}.",)
+
+
+class _LabelEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1)
+    kind: Kind
+    scientific_name: str = ""
+    ebird_code: str = ""
+    aliases: list[str] = []
+    prompts: list[str] = []
+    alternatives: list[str] = []
+    photos: str | None = None
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    title: str = ""
+    include: list[str] = []
+    templates: list[str] = []
+    remove: list[str] = []
+    label: list[_LabelEntry] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The ordered labels one prediction chooses among.
+
+    `templates` hold `{label}`; `own` are the names that the user added to a shipped list, and
+    `removed` those taken out of it.
+    """
+
+    title: str
+    templates: tuple[str, ...]
+    labels: tuple[Label, ...]
+    own: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
+
+    def prompts(self, label: Label) -> list[list[str]]:
+        """For each alternative of `label` (itself where it has none), the prompts to average."""
+        templates = label.prompts or self.templates
+        names = label.alternatives or (label.name,)
+        return [[template.replace("{label}", name) for template in templates] for name in names]
+
+    def find(self, name: str) -> Label | None:
+        """The label called `name`, by name, alias, scientific name or eBird code, any spelling."""
+        wanted = spelling(name)
+        for label in self.labels:
+            if wanted in map(spelling, names(label)):
+                return label
+        return None
+
+    def closest(self, name: str) -> str:
+        """` Did you mean X?` for an unknown name, or ""."""
+        known = [label.name for label in self.labels]
+        close = difflib.get_close_matches(name.title(), known, n=1)
+        return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def names(label: Label) -> list[str]:
+    """Everything a label is called."""
+    every = [label.name, *label.aliases, label.scientific_name, label.ebird_code]
+    return [name for name in every if name]
+
+
+def spelling(name: str) -> str:
+    """A name without what its writers differ in: case, hyphens, underscores, apostrophes."""
+    plain = name.casefold().replace("'", "").replace("\N{RIGHT SINGLE QUOTATION MARK}", "")
+    return " ".join(plain.replace("-", " ").replace("_", " ").split())
+
+
+def digest(vocabulary: Vocabulary) -> str:
+    """SHA-256 of everything that decides a prediction, hexadecimal."""
+    content = [
+        [label.name, label.kind, vocabulary.prompts(label), _photos_digest(label)]
+        for label in vocabulary.labels
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def read(path: Path) -> Vocabulary:
+    """Reads a vocabulary file with all it includes.
+
+    Raises VocabularyError naming the file, the label and the key that is wrong.
+    """
+    file = _parse(path)
+    labels = [_label(entry, path) for entry in file.label]
+    for name in file.include:
+        labels += read(path.with_name(f"{name}.toml")).labels
+    _check_unique(labels, path)
+    templates = tuple(file.templates) or DEFAULT_TEMPLATES
+    for template in templates:
+        if "{label}" not in template:
+            raise VocabularyError(
+                f"{path}: the template {template!r} has no {{label}}.",
+                'Write it like "a photo of a {label}.".',
+            )
+    return Vocabulary(file.title or path.stem, templates, tuple(labels))
+
+
+def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
+    """`vocabulary` with the labels the user's own file at `path` adds and removes.
+
+    A file that is not there changes nothing. Raises VocabularyError as `read` does.
+    """
+    if not path.exists():
+        return vocabulary
+    file = _parse(path)
+    dropped = set()
+    for name in file.remove:
+        label = vocabulary.find(name)
+        if label is None:
+            raise VocabularyError(
+                f"{path}: cannot remove {name!r}, which {vocabulary.title!r} does not have."
+                + vocabulary.closest(name),
+                "`feeder labels list` shows the names.",
+            )
+        dropped.add(label.name)
+    kept = [label for label in vocabulary.labels if label.name not in dropped]
+    added = [_label(entry, path) for entry in file.label]
+    _check_unique([*kept, *added], path)
+    return replace(
+        vocabulary,
+        templates=tuple(file.templates) or vocabulary.templates,
+        labels=(*kept, *added),
+        own=frozenset(label.name for label in added),
+        removed=frozenset(dropped),
+    )
+
+
+def locate(name: str, folders: Iterable[Path]) -> Path:
+    """The file of vocabulary `name`: a path as it is, a bare name looked for in `folders`."""
+    folders = list(folders)
+    places = [folder / f"{name}.toml" for folder in folders]
+    if name.endswith(".toml"):
+        places.insert(0, Path(name))
+    for place in places:
+        if place.is_file():
+            return place
+    shipped = sorted(path.stem for folder in folders for path in folder.glob("*.toml"))
+    raise VocabularyError(
+        f"There is no vocabulary {name!r}.", f"There are: {', '.join(dict.fromkeys(shipped))}."
+    )
+
+
+def from_texts(texts: Sequence[str]) -> Vocabulary:
+    """A vocabulary of plain texts, each its own prompt, word for word."""
+    labels = tuple(Label(text, Kind.BIRD, prompts=(text,)) for text in texts)
+    return Vocabulary("texts", DEFAULT_TEMPLATES, labels)
+
+
+def _parse(path: Path) -> _File:
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _File.model_validate(content)
+    except FileNotFoundError:
+        raise VocabularyError(
+            f"There is no vocabulary file {path}.", "Check the name after `include`."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise VocabularyError(f"{path}: {error}.", "Mend the file at that place.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise VocabularyError(
+            f"{path}: {_place(first['loc'], content)}: {first['msg']}.",
+            f"A label may have: {', '.join(_LabelEntry.model_fields)}.",
+        ) from error
+
+
+def _place(where: Sequence[int | str], content: dict[str, Any]) -> str:
+    """`label 3 ("House Finch"), kind` for pydantic's ("label", 2, "kind")."""
+    words: list[str] = []
+    for part in where:
+        if isinstance(part, int) and words == ["label"]:
+            name = content["label"][part].get("name", "")
+            words = [f"label {part + 1}" + (f' ("{name}")' if name else "")]
+        else:
+            words.append(str(part))
+    return ", ".join(words)
+
+
+def _label(entry: _LabelEntry, path: Path) -> Label:
+    return Label(
+        name=entry.name,
+        kind=entry.kind,
+        scientific_name=entry.scientific_name,
+        ebird_code=entry.ebird_code,
+        aliases=tuple(entry.aliases),
+        prompts=tuple(entry.prompts),
+        alternatives=tuple(entry.alternatives),
+        photos=path.parent / entry.photos if entry.photos else None,
+    )
+
+
+def _check_unique(labels: Iterable[Label], path: Path) -> None:
+    seen: dict[str, str] = {}
+    for label in labels:
+        for name in {spelling(name) for name in (label.name, *label.aliases)}:
+            if name in seen:
+                raise VocabularyError(
+                    f"{path}: {label.name!r} and {seen[name]!r} are both called {name!r}.",
+                    "Remove one, or drop the alias.",
+                )
+            seen[name] = label.name
+
+
+def _photos_digest(label: Label) -> str:
+    if label.photos is None:
+        return ""
+    try:
+        return hashlib.sha256(label.photos.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        raise VocabularyError(
+            f"The example photos of {label.name!r} are missing: {label.photos}.",
+            f'Run `feeder labels add "{label.name}" --photos FOLDER --replace`.',
+        ) from None
