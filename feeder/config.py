@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -299,6 +300,15 @@ def _sections() -> dict[str, type[_Section]]:
         if name != "deployment"
     }
     return {"deployment": DeploymentSection, **others}
+
+
+def set_bundle(path: Path, name: str) -> None:
+    """Writes `bundle = name` into the file at `path`, everything else left as it is."""
+    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    document.setdefault("model", tomlkit.table())["bundle"] = name
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(tomlkit.dumps(document), encoding="utf-8")
+    os.replace(beside, path)
 
 
 def fresh(name: str = "garden", folder: str = "snapshots") -> str:

@@ -102,8 +102,7 @@ class Inbox:
         self._is_recorded = is_recorded
         self._clock = clock or Clock()
         self._watches = [
-            _Watch(deployment, _must_poll(deployment.folder, settings))
-            for deployment in deployments
+            _Watch(deployment, must_poll(deployment.folder, settings)) for deployment in deployments
         ]
         self._fresh = _Waiting()
         self._backlog = _Waiting()
@@ -340,7 +339,8 @@ def _stop(watch: _Watch) -> None:
         observer.join()
 
 
-def _must_poll(folder: Path, settings: InboxSection) -> bool:
+def must_poll(folder: Path, settings: InboxSection) -> bool:
+    """Whether `folder` is scanned often instead of watched."""
     if settings.watcher != "auto":
         return settings.watcher == "polling"
     return file_system(folder).startswith(_UNWATCHABLE)

@@ -205,11 +205,11 @@ def mean_direction(vectors: Sequence[Vectors] | Vectors) -> Vectors:
     return unit(np.mean(np.asarray(vectors, np.float32), axis=0, keepdims=True))
 
 
-def save_photos(path: Path, embeddings: Vectors, bundle: Bundle) -> None:
-    """Keeps the embeddings [n, d] of a label's example photos beside the user's labels."""
+def save_photos(path: Path, embeddings: Sequence[Vectors], bundle: Bundle) -> None:
+    """Keeps the embeddings, n of [d], of a label's example photos beside the user's labels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        np.savez(file, embeddings=embeddings.astype(np.float16), bundle_digest=bundle.digest)
+        np.savez(file, embeddings=np.array(embeddings, np.float16), bundle_digest=bundle.digest)
 
 
 def _photo_embeddings(label: Label, bundle: Bundle) -> Vectors:

@@ -31,6 +31,17 @@ def _palette() -> Image.Image:
     return picture
 
 
+def camera_picture(width: int, height: int) -> Image.Image:
+    """Coarse shapes over ever finer and fainter ones, the way light falls off in a photograph."""
+    rng = np.random.default_rng(0)
+    total = np.zeros((height, width, 3), np.float32)
+    for cells in (2, 4, 8, 16, 32, 64, 128, 256, 512):
+        layer = rng.integers(0, 256, (cells * height // width + 2, cells + 2, 3))
+        grown = Image.fromarray(layer.astype(np.uint8)).resize((width, height))
+        total += (np.asarray(grown, np.float32) - 128) / cells**0.8
+    return Image.fromarray(np.clip(total + 128, 0, 255).astype(np.uint8))
+
+
 PICTURES: dict[str, Callable[[], Image.Image]] = {
     "golden": golden_image,
     "odd": lambda: _texture(333, 251),

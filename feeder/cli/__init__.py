@@ -50,9 +50,9 @@ def main() -> None:
     try:
         app(prog_name="feeder")
     except FeederError as error:
-        err.print(f"[bold red]feeder:[/] {_escaped(error)}")
+        err.print(f"[bold red]feeder:[/] {_escaped(error)}", soft_wrap=True)
         if error.hint:
-            err.print(f"  {_escaped(error.hint)}")
+            err.print(f"  {_escaped(error.hint)}", soft_wrap=True)
         sys.exit(1)
     except BrokenPipeError:
         # The reader of a pipe had enough; Python must not complain while it flushes.

@@ -1,0 +1,44 @@
+"""`feeder doctor`: what is wrong, and how to mend it."""
+
+import dataclasses
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from feeder import config
+from feeder import doctor as examination
+from feeder.cli.output import examples, out, write_json
+from feeder.cli.wiring import open_classifier
+
+
+@click.command(epilog=examples("feeder doctor", "feeder doctor --json"))
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.pass_obj
+def doctor(path: Path, as_json: bool) -> None:
+    """Looks at the folder, permissions, watcher, model, database, disk and clock.
+
+    Exits with 1 where something is wrong.
+    """
+    settings = config.load(path)
+
+    def try_model() -> str:
+        classifier = open_classifier(settings)
+        manifest = classifier.bundle.manifest
+        skipped = classifier.embeddings.skipped
+        unknown = f", {len(skipped)} of the vocabulary unknown to it" if skipped else ""
+        return f"{manifest.name}, {len(classifier.labels)} labels{unknown}, self-test passed"
+
+    checks = [examination.Check("settings", True, str(settings.path))]
+    for check in examination.examine(settings, try_model):
+        checks.append(check)
+    if as_json:
+        write_json([dataclasses.asdict(check) for check in checks])
+    else:
+        for check in checks:
+            mark = Text("ok  ", "green") if check.well else Text("bad ", "bold red")
+            out.print(Text.assemble(mark, f"{check.name}: {check.found}"), soft_wrap=True)
+            if not check.well:
+                out.print(Text(f"    mend: {check.mend}"), soft_wrap=True)
+    if not all(check.well for check in checks):
+        raise SystemExit(1)

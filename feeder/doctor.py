@@ -1,0 +1,190 @@
+"""What is wrong with a feeder, and how to mend it."""
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+from feeder.config import Settings
+from feeder.domain import Deployment
+from feeder.errors import FeederError
+from feeder.inbox import file_system, must_poll
+from feeder.logbook import LogReader
+
+LOW_DISK = 500_000_000
+"""Bytes free below which a log and its pictures soon run out of room."""
+
+EVENT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: whether it is well, what was found, and how to mend it."""
+
+    name: str
+    well: bool
+    found: str
+    mend: str = ""
+
+
+def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]:
+    """Looks at folders, watcher, model, database, disk and clock, one check after the other.
+
+    `try_model` loads the configured model and says what it is; FeederError where it cannot.
+    """
+    for deployment in settings.deployments:
+        yield from _folder(deployment, settings)
+    yield _model(try_model)
+    yield _database(settings)
+    yield _disk(settings)
+    yield _clock(settings)
+    yield _platform()
+
+
+def _folder(deployment: Deployment, settings: Settings) -> Iterator[Check]:
+    name, folder = f"folder ({deployment.name})", deployment.folder
+    if not folder.is_dir():
+        yield Check(
+            name,
+            False,
+            f"{folder} is not there",
+            f"mkdir -p '{folder}', or mount what it is on; the daemon waits for it meanwhile",
+        )
+        return
+    if not os.access(folder, os.R_OK | os.X_OK):
+        yield Check(
+            name,
+            False,
+            f"{folder} cannot be read by this user",
+            f"sudo chmod a+rx '{folder}', or run the daemon as the user who owns it",
+        )
+        return
+    yield Check(name, True, str(folder))
+    yield _watcher(deployment, settings)
+
+
+def _watcher(deployment: Deployment, settings: Settings) -> Check:
+    """Makes a hidden file in the folder and waits for the event it should raise."""
+    name, folder = f"watcher ({deployment.name})", deployment.folder
+    kind = file_system(folder) or sys.platform
+    if must_poll(folder, settings.inbox):
+        seconds = settings.inbox.polling_seconds
+        return Check(name, True, f"polling every {seconds:g} s, on {kind}")
+    if not os.access(folder, os.W_OK):
+        return Check(name, True, f"native, on {kind}; not tried, for the folder is read-only")
+    seen = threading.Event()
+
+    class Handler(FileSystemEventHandler):
+        def on_any_event(self, event: FileSystemEvent) -> None:
+            seen.set()
+
+    observer = Observer()
+    observer.schedule(Handler(), os.fspath(folder))
+    probe = folder / f".feeder-doctor-{os.getpid()}"
+    try:
+        observer.start()
+        probe.touch()
+        arrived = seen.wait(EVENT_SECONDS)
+    except OSError as error:
+        return Check(
+            name,
+            False,
+            f"cannot watch {folder}: {error.strerror}",
+            "raise fs.inotify.max_user_watches with sysctl; until then the scan finds new files",
+        )
+    finally:
+        probe.unlink(missing_ok=True)
+        if observer.is_alive():
+            observer.stop()
+            observer.join()
+    if arrived:
+        return Check(name, True, f"native, on {kind}")
+    return Check(
+        name,
+        False,
+        f"no event arrives from {folder}, on {kind}",
+        'set watcher = "polling" under [inbox]',
+    )
+
+
+def _model(try_model: Callable[[], str]) -> Check:
+    try:
+        return Check("model", True, try_model())
+    except FeederError as error:
+        return Check("model", False, str(error), error.hint)
+
+
+def _database(settings: Settings) -> Check:
+    path = settings.database
+    if not path.exists():
+        nearest = next(folder for folder in path.parents if folder.exists())
+        if os.access(nearest, os.W_OK):
+            return Check("log", True, f"{path} is made at the first start")
+        return Check(
+            "log",
+            False,
+            f"{path} cannot be made",
+            f"sudo chown $USER '{nearest}', or change [logbook]",
+        )
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        return Check("log", False, f"{path} cannot be written", f"sudo chown $USER '{path}'*")
+    try:
+        reader = LogReader(path)
+        problems, counted = reader.problems(), reader.count()
+    except FeederError as error:
+        return Check("log", False, str(error), error.hint)
+    if problems:
+        return Check(
+            "log",
+            False,
+            f"{path} is damaged: {problems[0]}",
+            f"sqlite3 '{path}' .recover | sqlite3 recovered.db, and put that in its place",
+        )
+    frames = ", ".join(f"{count} {kind}" for kind, count in sorted(counted.items())) or "empty"
+    return Check("log", True, f"{path} is sound: {frames}")
+
+
+def _disk(settings: Settings) -> Check:
+    nearest = next(folder for folder in settings.database.parents if folder.exists())
+    free = shutil.disk_usage(nearest).free
+    found = f"{free / 1e9:.1f} GB free at {nearest}"
+    if free < LOW_DISK:
+        return Check("disk", False, found, "make room, or move the log to a larger disk")
+    return Check("disk", True, found)
+
+
+def _clock(settings: Settings) -> Check:
+    """A clock behind the program's own files is wrong for certain; a Pi without a network is."""
+    now = datetime.now(UTC)
+    newest = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
+    local = now.astimezone(settings.deployments[0].zone)
+    found = local.strftime("%Y-%m-%d %H:%M:%S %Z")
+    if now < newest:
+        return Check(
+            "clock",
+            False,
+            f"{found} lies before the program was installed",
+            "timedatectl set-ntp true",
+        )
+    if (
+        Path("/run/systemd/timesync").is_dir()
+        and not Path("/run/systemd/timesync/synchronized").exists()
+    ):
+        return Check("clock", False, f"{found}, not synchronised yet", "timedatectl status")
+    return Check("clock", True, found)
+
+
+def _platform() -> Check:
+    missing = {
+        "darwin": "no service manager (use launchd), no memory limit on the decoder",
+        "win32": "no service manager, no SIGHUP, no memory limit on the decoder",
+    }.get(sys.platform, "")
+    said = f"{sys.platform}, Python {sys.version.split()[0]}"
+    return Check("platform", True, f"{said}; {missing}" if missing else said)
