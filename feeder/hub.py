@@ -9,7 +9,6 @@ Downloads go into a hidden folder beside the target, so that a broken one contin
 written anywhere else.
 """
 
-import importlib.util
 import os
 import re
 import shutil
@@ -85,15 +84,16 @@ def pull(
             f"{source} is neither a folder nor a hub id.",
             "A hub id is OWNER/NAME, such as Xenova/clip-vit-base-patch32.",
         )
-    identity = "/".join(folder.resolve().parts[-2:]) if local else source
+    identity, commit = "/".join(folder.resolve().parts[-2:]) if local else source, ""
     if not local and _offline():
         folder, local = _cached(source, revision), True
+        commit = folder.name
     with _kept_only_to_resume(partial):
         if local and (folder / MANIFEST).is_file():
             _copy_bundle(folder, partial, progress)
         else:
             if local:
-                commit = _copy(folder, partial, precision, identity, logit_scale, progress)
+                _copy(folder, partial, precision, identity, logit_scale, progress)
             else:
                 commit = _download(source, revision, partial, precision, logit_scale, progress)
             progress("Testing the encoders")
@@ -234,12 +234,11 @@ def _copy(
     identity: str,
     logit_scale: float | None,
     progress: Progress,
-) -> str:
+) -> None:
     there = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     names = _wanted(there, precision, str(folder))
     preflight(folder, identity, logit_scale)
     _copy_files(folder, partial, names, progress)
-    return ""
 
 
 def _copy_bundle(folder: Path, partial: Path, progress: Progress) -> None:
@@ -348,10 +347,6 @@ def _hub_errors(source: str, revision: str | None) -> Iterator[None]:
     """Says in Feeder's words what went wrong between here and the hub."""
     from huggingface_hub import errors
 
-    broken: tuple[type[Exception], ...] = (OSError,)
-    if importlib.util.find_spec("httpx"):
-        # huggingface_hub 1.x raises httpx's errors, which are no OSError.
-        broken = (OSError, importlib.import_module("httpx").HTTPError)
     try:
         yield
     except errors.HFValidationError as error:
@@ -372,7 +367,7 @@ def _hub_errors(source: str, revision: str | None) -> Iterator[None]:
         raise _Unreachable(_broken(source, error.__cause__ or error), _CONTINUE) from error
     except errors.EntryNotFoundError as error:
         raise BundleError(f"{source} promises a file it does not have: {error}") from error
-    except broken as error:
+    except OSError as error:
         if isinstance(getattr(error, "errno", None), int) and not isinstance(
             error, (ConnectionError, TimeoutError)
         ):

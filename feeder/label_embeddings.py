@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ class PromptCache:
                 if str(stored["bundle_digest"]) != self.bundle_digest:
                     return {}
                 return dict(zip(stored["prompts"].tolist(), stored["vectors"], strict=True))
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return {}  # a damaged cache costs the time to compute it again, nothing else
 
     def _save(self, known: dict[str, Vectors]) -> None:

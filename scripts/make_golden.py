@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
-from pictures import PICTURES
+from tests.pictures import PICTURES  # noqa: E402  # found by the line above
 
 GOLDEN = ROOT / "tests" / "golden" / "preprocess.npz"
 
@@ -40,9 +40,7 @@ def _processors() -> dict[str, Any]:
         "crop32": CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32),
         "crop32of40": CLIPImageProcessor(size={"shortest_edge": 40}, crop_size=32),
         "crop224": CLIPImageProcessor(),
-        "squash32": SiglipImageProcessor(
-            size={"height": 32, "width": 32}, do_convert_rgb=True
-        ),
+        "squash32": SiglipImageProcessor(size={"height": 32, "width": 32}, do_convert_rgb=True),
         "squash224": SiglipImageProcessor(do_convert_rgb=True),
     }
 

@@ -1,6 +1,17 @@
 """Options and fixtures every test may use."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
+
+from feeder.clock import Clock
+from tests.tiny_bundle import make_tiny_clip
+
+PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "photos"
+"""Real photographs, which are not the project's to give away; tests without them skip."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,3 +27,61 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """Whether golden files are to be written anew."""
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture
+def photos() -> Path:
+    """The folder of real photographs; skips where it is absent."""
+    if not PHOTOS.is_dir():
+        pytest.skip("no folder of real photographs beside the checkout (shared/photos)")
+    return PHOTOS
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sealed bundle with both encoders and random weights."""
+    return make_tiny_clip(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@dataclass
+class FakeClock:
+    """A clock that moves when told to."""
+
+    seconds: float = 1000.0
+    start: datetime = field(default_factory=lambda: datetime(2026, 5, 1, 6, 30, tzinfo=UTC))
+
+    def advance(self, seconds: float) -> None:
+        """Lets `seconds` pass."""
+        self.seconds += seconds
+
+    @property
+    def clock(self) -> Clock:
+        """The clock to hand to the code under test."""
+        return Clock(
+            now=lambda: self.start + timedelta(seconds=self.seconds - 1000),
+            monotonic=lambda: self.seconds,
+        )
+
+
+@pytest.fixture
+def time() -> FakeClock:
+    """A clock that stands still until a test moves it."""
+    return FakeClock()
+
+
+@pytest.fixture
+def write_config(tmp_path: Path, tiny_clip: Path) -> Callable[..., Path]:
+    """Writes a config.toml on the tiny model; keyword arguments are more lines of a section."""
+
+    def write(**sections: str) -> Path:
+        path = tmp_path / "config.toml"
+        deployment = sections.pop("deployment", 'name = "garden"\nfolder = "snapshots"')
+        model = sections.pop("model", f'bundle = "{tiny_clip.as_posix()}"\nthreads = 1')
+        inbox = sections.pop("inbox", "settle_seconds = 0.1")
+        text = f"[[deployment]]\n{deployment}\n[model]\n{model}\n[inbox]\n{inbox}\n"
+        for name, lines in sections.items():
+            text += f"[{name}]\n{lines}\n"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pictures import PICTURES, camera_picture
 
 from feeder.bundle import Preprocessing
 from feeder.domain import Vectors
 from feeder.preprocess import draft_size, preprocess
+from tests.pictures import PICTURES, camera_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "preprocess.npz"

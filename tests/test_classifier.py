@@ -1,0 +1,269 @@
+"""Label embeddings, verdicts and the Python API, on a tiny model with random weights."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feeder import Classifier, label_embeddings
+from feeder import vocabulary as vocabularies
+from feeder.bundle import Bundle, Thresholds, golden_image, seal
+from feeder.classifier import verdict
+from feeder.domain import Candidate, Kind, Label, ObservationType, Vectors
+from feeder.encoder import ImageEncoder, TextEncoder, unit
+from feeder.errors import BadFrame, VocabularyError
+from feeder.label_embeddings import PromptCache
+from feeder.preprocess import preprocess
+from feeder.vocabulary import Vocabulary
+from tests.pictures import PICTURES
+
+TEXTS = ["a robin", "a wren", "an empty feeder"]
+
+
+@pytest.fixture(scope="module")
+def classifier(tiny_clip: Path) -> Classifier:
+    """The tiny model on the North American vocabulary."""
+    return Classifier.load(tiny_clip, "north-america", threads=1)
+
+
+@pytest.fixture
+def textless(tiny_clip: Path, tmp_path: Path) -> Bundle:
+    """The tiny model with three labels of its own in place of a text encoder."""
+    folder = tmp_path / "textless"
+    shutil.copytree(tiny_clip, folder)
+    (folder / "labels.toml").write_text(
+        '[[label]]\nname = "European Robin"\nkind = "bird"\nebird_code = "eurrob1"\n'
+        '[[label]]\nname = "Eurasian Wren"\nkind = "bird"\n'
+        '[[label]]\nname = "empty feeder"\nkind = "blank"\n',
+        encoding="utf-8",
+    )
+    vectors = np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
+    np.savez(folder / "labels.npz", vectors=vectors, bias=np.zeros(3, np.float32))
+    manifest = Bundle.open(folder).manifest.model_copy(
+        update={
+            "text": None,
+            "text_encoding": None,
+            "labels": "labels.toml",
+            "label_vectors": "labels.npz",
+        }
+    )
+    return seal(folder, manifest)
+
+
+def test_unit_divides_each_vector_by_its_own_norm() -> None:
+    """Normalising runs along each vector, not along each feature."""
+    vectors = np.array([[3, 4], [0, 0], [0, 2]], np.float32)
+    assert unit(vectors).tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0], [0, 1]]
+
+
+def test_probabilities_of_free_texts(classifier: Classifier, tiny_clip: Path) -> None:
+    """`predict_proba` is the softmax of scaled cosines, whatever form the pictures have."""
+    picture = golden_image()
+    bundle = Bundle.open(tiny_clip)
+    pixels = preprocess(picture, bundle.manifest.preprocessing)
+    image = ImageEncoder(bundle).embed(pixels)
+    logits = bundle.manifest.logit_scale * image @ TextEncoder(bundle).embed(TEXTS).T
+    expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    got = classifier.predict_proba([picture, np.asarray(picture)], TEXTS)
+    assert got.shape == (2, 3)
+    np.testing.assert_allclose(got, np.repeat(expected, 2, axis=0), atol=1e-5)
+
+
+def test_one_picture_need_not_be_a_list(classifier: Classifier, tmp_path: Path) -> None:
+    """A single path gives one row."""
+    golden_image().save(tmp_path / "a.png")
+    assert classifier.predict_proba(tmp_path / "a.png", TEXTS).shape == (1, 3)
+    assert classifier.predict_proba(str(tmp_path / "a.png")).shape == (1, len(classifier.labels))
+
+
+def test_rows_sum_to_one_over_the_vocabulary(classifier: Classifier) -> None:
+    """Every picture's probabilities, over labels with and without alternatives, sum to 1."""
+    got = classifier.predict_proba([make() for make in PICTURES.values()])
+    np.testing.assert_allclose(got.sum(axis=1), 1, atol=1e-5)
+
+
+def test_alternatives_are_summed_into_their_label(tiny_clip: Path) -> None:
+    """A label of two alternatives gets exactly what the two would get as labels of their own."""
+    bundle = Bundle.open(tiny_clip)
+    wild = Label("wild", Kind.MAMMAL, alternatives=("wolf", "lion"))
+    apart = [Label(name, Kind.MAMMAL) for name in ("wolf", "lion")]
+    cat = Label("cat", Kind.MAMMAL)
+    templates = ("a photo of a {label}.",)
+    together = Classifier(bundle, Vocabulary("a", templates, (wild, cat)))
+    separate = Classifier(bundle, Vocabulary("b", templates, (*apart, cat)))
+    summed = separate.predict_proba(golden_image())[0]
+    got = together.predict_proba(golden_image())[0]
+    np.testing.assert_allclose(got, [summed[0] + summed[1], summed[2]], atol=1e-6)
+
+
+def test_templates_are_averaged_in_embedding_space(tiny_clip: Path) -> None:
+    """A label's vector is the direction of the mean of its prompts' unit vectors."""
+    bundle = Bundle.open(tiny_clip)
+    encoder = TextEncoder(bundle)
+    vocabulary = Vocabulary("v", ("a {label}.", "one {label}!"), (Label("wren", Kind.BIRD),))
+    got = label_embeddings.embed(vocabulary, bundle, encoder.embed).vectors
+    mean = encoder.embed(["a wren.", "one wren!"]).mean(axis=0)
+    np.testing.assert_allclose(got[0], mean / np.linalg.norm(mean), atol=1e-6)
+
+
+def test_prompts_are_encoded_once(tmp_path: Path) -> None:
+    """A cached prompt is not encoded again, a new one is, and another bundle shares nothing."""
+    asked: list[str] = []
+
+    def embed(prompts: list[str]) -> Vectors:
+        asked.extend(prompts)
+        return np.eye(4, dtype=np.float32)[: len(prompts)]
+
+    PromptCache(tmp_path, "a" * 64).embed(["x", "y", "x"], embed)
+    assert asked == ["x", "y"]
+    got = PromptCache(tmp_path, "a" * 64).embed(["y", "z"], embed)
+    assert asked == ["x", "y", "z"]
+    assert got[0].tolist() == [0, 1, 0, 0]
+    PromptCache(tmp_path, "b" * 64).embed(["x"], embed)
+    assert asked[-1] == "x"
+
+
+def test_a_damaged_cache_is_computed_again(tmp_path: Path) -> None:
+    """A cache file that was cut short costs time, not a crash."""
+    cache = PromptCache(tmp_path, "a" * 64)
+    cache.embed(["x"], lambda prompts: np.ones((1, 4), np.float32))
+    (stored,) = tmp_path.iterdir()
+    stored.write_bytes(stored.read_bytes()[:100])
+    got = cache.embed(["x"], lambda prompts: np.full((1, 4), 2, np.float32))
+    assert got.tolist() == [[2, 2, 2, 2]]
+
+
+def test_a_bundle_without_text_uses_its_own_labels(textless: Bundle) -> None:
+    """Its labels are the default vocabulary, and judging works as with a CLIP."""
+    classifier = Classifier.load(textless.folder)
+    assert [label.name for label in classifier.labels] == [
+        "European Robin",
+        "Eurasian Wren",
+        "empty feeder",
+    ]
+    best = classifier.classify_image(golden_image()).best
+    assert best is not None
+
+
+def test_a_bundle_without_text_refuses_free_texts(textless: Bundle) -> None:
+    """Asking for words is an error that names how to get a model that reads."""
+    with pytest.raises(VocabularyError) as caught:
+        Classifier.load(textless.folder).predict_proba(golden_image(), TEXTS)
+    assert "make model" in caught.value.hint
+
+
+def test_a_vocabulary_selects_from_a_bundle_without_text(textless: Bundle) -> None:
+    """Labels it knows are used, its negatives stay, and what it does not know is told."""
+    classifier = Classifier.load(textless.folder, "europe")
+    assert {label.name for label in classifier.labels} == {
+        "European Robin",
+        "Eurasian Wren",
+        "empty feeder",
+    }
+    assert "Dunnock" in classifier.embeddings.skipped
+
+
+def test_an_own_label_without_photos_is_refused_without_text(textless: Bundle) -> None:
+    """A name alone cannot be learnt by a bundle that reads no text; the hint offers photos."""
+    vocabulary = Vocabulary(
+        "mine", ("{label}",), (Label("Gertrude", Kind.BIRD),), own=frozenset({"Gertrude"})
+    )
+    with pytest.raises(VocabularyError) as caught:
+        Classifier(textless, vocabulary)
+    assert "--photos" in caught.value.hint
+
+
+@pytest.mark.parametrize("reads_text", [True, False])
+def test_a_label_can_be_learnt_from_photos(
+    reads_text: bool, tiny_clip: Path, textless: Bundle, tmp_path: Path
+) -> None:
+    """Pictures like the examples get the new label, others do not, on either kind of bundle."""
+    bundle = Bundle.open(tiny_clip) if reads_text else textless
+    before = Classifier.load(bundle.folder, None if not reads_text else "flask-lab")
+    rng = np.random.default_rng(1)
+    alike = [
+        golden_image().point(lambda value, k=light: int(value * k))
+        for light in rng.uniform(0.95, 1, 8)
+    ]
+    photos = tmp_path / "gertrude.npz"
+    label_embeddings.save_photos(photos, list(before.embed(alike[:6])), bundle)
+    vocabulary = Vocabulary(
+        "mine",
+        vocabularies.DEFAULT_TEMPLATES,
+        (*before.labels, Label("Gertrude", Kind.BIRD, photos=photos)),
+        own=frozenset({"Gertrude"}),
+    )
+    after = Classifier(bundle, vocabulary)
+    for picture in alike[6:]:
+        best = after.classify_image(picture).best
+        assert best is not None
+        assert best.label.name == "Gertrude"
+    noise = rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    best = after.classify_image(noise).best
+    assert best is not None
+    assert best.label.name != "Gertrude"
+
+
+def test_photos_of_another_model_are_refused(tiny_clip: Path, tmp_path: Path) -> None:
+    """Example embeddings are bound to the bundle that made them."""
+    bundle = Bundle.open(tiny_clip)
+    photos = tmp_path / "g.npz"
+    np.savez(photos, embeddings=np.ones((3, 16), np.float16), bundle_digest="other")
+    vocabulary = Vocabulary(
+        "v", ("{label}",), (Label("a", Kind.BIRD), Label("g", Kind.BIRD, photos=photos))
+    )
+    with pytest.raises(VocabularyError, match="another model"):
+        Classifier(bundle, vocabulary)
+
+
+ROBIN = Label("robin", Kind.BIRD)
+CAT = Label("cat", Kind.MAMMAL)
+EMPTY = Label("empty feeder", Kind.BLANK)
+PERSON = Label("person", Kind.HUMAN)
+AT = Thresholds(label=0.5, bird=0.6, blank=0.5, margin=0.2)
+
+
+@pytest.mark.parametrize(
+    ("label", "shares", "mass", "expected"),
+    [
+        (ROBIN, (0.9, 0.05), {Kind.BIRD: 0.95}, ObservationType.ANIMAL),
+        (ROBIN, (0.4, 0.1), {Kind.BIRD: 0.95}, ObservationType.UNKNOWN),
+        (ROBIN, (0.55, 0.1), {Kind.BIRD: 0.55}, ObservationType.UNKNOWN),
+        (ROBIN, (0.55, 0.45), {Kind.BIRD: 1.0}, ObservationType.UNKNOWN),
+        (ROBIN, (0.45, 0.4), {Kind.BIRD: 0.45, Kind.BLANK: 0.55}, ObservationType.BLANK),
+        (EMPTY, (0.45, 0.1), {Kind.BLANK: 0.45}, ObservationType.UNKNOWN),
+        (CAT, (0.8, 0.1), {Kind.MAMMAL: 0.8, Kind.BIRD: 0.1}, ObservationType.ANIMAL),
+        (PERSON, (0.8, 0.1), {Kind.HUMAN: 0.8}, ObservationType.HUMAN),
+    ],
+)
+def test_verdicts(
+    label: Label, shares: tuple[float, float], mass: dict[Kind, float], expected: str
+) -> None:
+    """The thresholds decide between a name, blank and unknown, each with its reason."""
+    candidates = [Candidate(label, shares[0], 0.3), Candidate(CAT, shares[1], 0.2)]
+    got, reason = verdict(candidates, mass, AT)
+    assert got is expected
+    assert reason
+
+
+def test_a_prediction_says_all_it_knows(classifier: Classifier) -> None:
+    """Candidates are sorted and labelled, the margin is theirs, and digests name the judges."""
+    prediction = classifier.classify_image(golden_image())
+    shares = [candidate.probability for candidate in prediction.candidates]
+    assert shares == sorted(shares, reverse=True)
+    assert len(shares) == 5
+    assert prediction.margin == pytest.approx(shares[0] - shares[1])
+    assert all(-1 <= candidate.cosine <= 1 for candidate in prediction.candidates)
+    assert prediction.bird_probability is not None
+    assert prediction.model_digest == classifier.bundle.digest
+    assert prediction.embedding is not None
+    assert np.linalg.norm(prediction.embedding) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_unreadable_picture_is_named(classifier: Classifier, tmp_path: Path) -> None:
+    """A missing or broken file is a BadFrame that names it."""
+    (tmp_path / "text.jpg").write_text("not a picture", encoding="utf-8")
+    for name in ("missing.jpg", "text.jpg"):
+        with pytest.raises(BadFrame, match=name):
+            classifier.classify_image(tmp_path / name)

@@ -1,0 +1,261 @@
+"""The daemon as people run it: a real process, real signals, a real log."""
+
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time as wall
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from feeder.bundle import golden_image
+from feeder.logbook import LogReader
+
+PATIENCE = 30.0
+"""Seconds within which what must happen happens, on the slowest machine."""
+
+
+class Feeder:
+    """A `feeder run` process on its own folder; its output goes to a file."""
+
+    def __init__(self, config: Path) -> None:
+        self.config = config
+        self.folder = config.parent / "snapshots"
+        self.database = config.parent / "data" / "feeder.db"
+        self.output = config.parent / "output.txt"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        """Starts it and returns once it watches."""
+        self.output.unlink(missing_ok=True)
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "feeder", "--config", self.config, "run", *arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+            )
+        self.until(lambda: "feeder.inbox" in self.said())
+
+    def until(self, happened: Callable[[], bool]) -> None:
+        """Waits for another process's doing; fails with its output if it does not come."""
+        deadline = wall.monotonic() + PATIENCE
+        while not happened():
+            assert wall.monotonic() < deadline, self.said()
+            wall.sleep(0.02)
+
+    def said(self) -> str:
+        """What it has written so far."""
+        return self.output.read_text(encoding="utf-8")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Sends a signal and gives the exit status."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def files(self) -> list[str]:
+        """The file names of all frames in the log, sorted."""
+        if not self.database.exists():
+            return []
+        with closing(sqlite3.connect(self.database)) as connection:
+            return sorted(
+                name for (name,) in connection.execute("SELECT file_name FROM media")
+            )
+
+
+@pytest.fixture
+def feeder(write_config: Callable[..., Path]) -> Iterator[Feeder]:
+    """A feeder on an empty folder, not yet started."""
+    made = Feeder(write_config())
+    yield made
+    if made.process is not None:
+        made.process.kill()
+        made.process.wait()
+
+
+def picture(path: Path, shade: int) -> Path:
+    """A JPEG like no other `shade`'s at `path`."""
+    image = golden_image()
+    image.paste((shade, shade, shade), (0, 0, 60, 60))
+    image.save(path, "JPEG")
+    return path
+
+
+def test_it_says_what_it_does_and_what_to_do_next(feeder: Feeder) -> None:
+    """At the start it names folder, model, labels and log, and with no pictures the next step."""
+    feeder.start()
+    said = feeder.said()
+    assert f"watching  {feeder.folder}" in said
+    assert "model     tiny, " in said
+    assert str(feeder.database) in said
+    assert "The folder is empty" in said
+    assert feeder.stop() == 0
+
+
+def test_however_a_frame_arrives_it_is_logged_once(feeder: Feeder, tmp_path: Path) -> None:
+    """Copied, moved, slowly written or renamed in place: one row each, and one line."""
+    feeder.start()
+    staged = [picture(tmp_path / f"staged{n}.jpg", n) for n in range(4)]
+    shutil.copy(staged[0], feeder.folder / "copied.jpg")
+    staged[1].rename(feeder.folder / "moved.jpg")
+    data = staged[2].read_bytes()
+    with (feeder.folder / "slow.jpg").open("wb") as slow:
+        for start in range(0, len(data), len(data) // 10):
+            slow.write(data[start : start + len(data) // 10])
+            slow.flush()
+            wall.sleep(0.02)
+    shutil.copy(staged[3], feeder.folder / "upload.jpg.part")
+    (feeder.folder / "upload.jpg.part").rename(feeder.folder / "renamed.jpg")
+    expected = ["copied.jpg", "moved.jpg", "renamed.jpg", "slow.jpg"]
+    feeder.until(lambda: feeder.files() == expected)
+    assert feeder.stop() == 0
+    for name in expected:
+        assert feeder.said().count(f"  {name}  ") == 1
+
+
+def test_a_file_written_again_in_place_is_a_new_frame(feeder: Feeder) -> None:
+    """`latest.jpg` gives one frame each time its bytes change, none when they do not."""
+    feeder.start()
+    latest = picture(feeder.folder / "latest.jpg", 1)
+    feeder.until(lambda: len(feeder.files()) == 1)
+    picture(latest, 2)
+    feeder.until(lambda: len(feeder.files()) == 2)
+    picture(latest, 2)
+    picture(feeder.folder / "last.jpg", 3)
+    feeder.until(lambda: "last.jpg" in feeder.files())
+    assert feeder.stop() == 0
+    assert feeder.files() == ["last.jpg", "latest.jpg", "latest.jpg"]
+
+
+def test_killed_at_any_moment_it_loses_and_doubles_nothing(feeder: Feeder) -> None:
+    """After kill -9 in the middle of a backlog, the next start completes it, each frame once."""
+    feeder.folder.mkdir()
+    names = [f"{number:02}.jpg" for number in range(40)]
+    for shade, name in enumerate(names):
+        picture(feeder.folder / name, shade)
+    for count in (3, 12):
+        feeder.start()
+        feeder.until(lambda count=count: feeder.said().count(" ms") >= count)
+        feeder.stop(signal.SIGKILL)
+    feeder.start("--once")
+    assert feeder.process is not None
+    assert feeder.process.wait(PATIENCE) == 0
+    assert feeder.files() == names
+
+
+def test_broken_files_are_rows_and_stop_nothing(feeder: Feeder) -> None:
+    """Files that are no pictures get a row with a reason, and the next picture is classified."""
+    feeder.start()
+    whole = picture(feeder.folder / "a.jpg", 1).read_bytes()
+    (feeder.folder / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    (feeder.folder / "text.jpg").write_text("not a picture", encoding="utf-8")
+    (feeder.folder / "empty.jpg").touch()
+    os.mkfifo(feeder.folder / "fifo.jpg")
+    (feeder.folder / os.fsdecode(b"\xff\xfe.jpg")).write_bytes(whole + b" ")
+    feeder.until(lambda: len(feeder.files()) == 5)
+    picture(feeder.folder / "z.jpg", 2)
+    feeder.until(lambda: "z.jpg" in feeder.files())
+    assert feeder.stop() == 0
+    assert LogReader(feeder.database).count()["unclassified"] == 3
+
+
+def test_once_drains_and_leaves(feeder: Feeder) -> None:
+    """`--once` classifies what is there, in folders below too, and exits with 0."""
+    (feeder.folder / "day").mkdir(parents=True)
+    picture(feeder.folder / "a.jpg", 1)
+    picture(feeder.folder / "day" / "b.jpg", 2)
+    feeder.start("--once")
+    assert feeder.process is not None
+    assert feeder.process.wait(PATIENCE) == 0
+    assert feeder.files() == ["a.jpg", "day/b.jpg"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_everything_written(feeder: Feeder, number: int) -> None:
+    """SIGTERM and SIGINT finish the frame at hand, commit what is pending, and exit with 0."""
+    feeder.folder.mkdir()
+    for shade in range(30):
+        picture(feeder.folder / f"{shade}.jpg", shade)
+    feeder.start()
+    feeder.until(lambda: " ms" in feeder.said())
+    assert feeder.stop(number) == 0
+    assert len(feeder.files()) == feeder.said().count(" ms") > 0
+
+
+def test_sighup_reads_the_config_again(feeder: Feeder) -> None:
+    """A good config takes effect; a broken one is refused in words and the old one goes on."""
+    feeder.start()
+    assert feeder.process is not None
+    good = feeder.config.read_text(encoding="utf-8")
+    feeder.config.write_text(good + "[nonsense]\n", encoding="utf-8")
+    feeder.process.send_signal(signal.SIGHUP)
+    feeder.until(lambda: "config kept as it was" in feeder.said())
+    picture(feeder.folder / "a.jpg", 1)
+    feeder.until(lambda: feeder.files() == ["a.jpg"])
+    feeder.config.write_text(good.replace('"snapshots"', '"elsewhere"'), encoding="utf-8")
+    feeder.process.send_signal(signal.SIGHUP)
+    feeder.until(lambda: "config reloaded" in feeder.said())
+    picture(feeder.config.parent / "elsewhere" / "b.jpg", 2)
+    feeder.until(lambda: feeder.files() == ["a.jpg", "b.jpg"])
+    assert feeder.stop() == 0
+
+
+def test_a_second_daemon_on_the_same_log_is_refused(feeder: Feeder) -> None:
+    """One log has one writer; the second start says so and exits with 1."""
+    feeder.start()
+    second = subprocess.run(
+        [sys.executable, "-m", "feeder", "--config", feeder.config, "run"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert "Another feeder already writes" in second.stderr
+    assert feeder.stop() == 0
+
+
+def test_a_locked_log_delays_and_loses_nothing(feeder: Feeder) -> None:
+    """While another process holds the database, frames wait; then they are written."""
+    feeder.start()
+    picture(feeder.folder / "a.jpg", 1)
+    feeder.until(lambda: feeder.files() == ["a.jpg"])
+    other = sqlite3.connect(feeder.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    picture(feeder.folder / "b.jpg", 2)
+    feeder.until(lambda: "  b.jpg  " in feeder.said())
+    other.execute("ROLLBACK")
+    other.close()
+    feeder.until(lambda: feeder.files() == ["a.jpg", "b.jpg"])
+    assert feeder.stop() == 0
+
+
+def test_the_service_manager_is_told(feeder: Feeder, tmp_path: Path) -> None:
+    """systemd hears READY, signs of life with a status, and STOPPING."""
+    address = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(address))
+        manager.settimeout(PATIENCE)
+        feeder.start(environment={"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "200000"})
+        assert manager.recv(4096).startswith(b"READY=1\nSTATUS=")
+        assert manager.recv(4096).startswith(b"WATCHDOG=1\nSTATUS=watching ")
+        assert feeder.stop() == 0
+        last = b""
+        while not last.startswith(b"STOPPING=1"):
+            last = manager.recv(4096)
+
+
+def test_real_frames_are_logged(feeder: Feeder, photos: Path) -> None:
+    """Consecutive frames of a real camera are all logged, each once."""
+    feeder.start()
+    frames = sorted((photos / "sequences" / "greenfinch").glob("*.jpg"))
+    for frame in frames:
+        shutil.copy(frame, feeder.folder)
+    feeder.until(lambda: feeder.files() == [frame.name for frame in frames])
+    assert feeder.stop() == 0

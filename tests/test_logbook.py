@@ -1,0 +1,272 @@
+"""Append and query."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feeder import schema
+from feeder.domain import (
+    Candidate,
+    Deployment,
+    Frame,
+    Kind,
+    Label,
+    ObservationType,
+    Prediction,
+    SettledPath,
+    TimeSource,
+    unclassified,
+)
+from feeder.errors import LogbookError
+from feeder.logbook import Logbook, LogReader, Query, printable
+from tests.conftest import FakeClock
+
+ROBIN = Label("European Robin", Kind.BIRD, "Erithacus rubecula", "eurrob1")
+WREN = Label("Eurasian Wren", Kind.BIRD, "Troglodytes troglodytes", "winwre4")
+GARDEN = Deployment("garden", Path("/cams/garden"), 53.35, -6.26)
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def frame(number: int, *, name: str | None = None, deployment: Deployment = GARDEN) -> Frame:
+    """The frame `number`, whose digest and time follow from it."""
+    path = deployment.folder / (name or f"{number}.jpg")
+    source = SettledPath(deployment, path, 1000 + number, 10**18 + number)
+    return Frame(
+        source,
+        f"{number:064x}",
+        NOON + timedelta(minutes=number),
+        TimeSource.EXIF,
+        "image/jpeg",
+        640,
+        480,
+    )
+
+
+def seen(label: Label = ROBIN, probability: float = 0.9) -> Prediction:
+    """A prediction of `label`, with a runner-up and an embedding."""
+    return Prediction(
+        ObservationType.ANIMAL,
+        f"{label.name} {probability:.2f}",
+        (Candidate(label, probability, 0.31), Candidate(WREN, 0.05, 0.2)),
+        bird_probability=0.97,
+        margin=probability - 0.05,
+        embedding=np.full(4, 0.5, np.float32),
+        model_digest="m" * 64,
+        vocabulary_digest="v" * 64,
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the log is."""
+    return tmp_path / "data" / "feeder.db"
+
+
+@pytest.fixture
+def logbook(path: Path, time: FakeClock) -> Iterator[Logbook]:
+    """An open log that knows a model and a vocabulary."""
+    opened = Logbook.open(path, time.clock)
+    opened.register_model("m" * 64, "tiny")
+    opened.register_vocabulary("v" * 64, (ROBIN, WREN))
+    yield opened
+    opened.close()
+
+
+def rows(path: Path, table: str) -> int:
+    """How many rows a table has."""
+    with sqlite3.connect(path) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def test_a_sighting_reads_back_as_it_was_written(logbook: Logbook, path: Path) -> None:
+    """Everything a reader needs of a sighting is in the view, times as UTC instants."""
+    logbook.append(frame(1), seen())
+    logbook.commit()
+    (row,) = LogReader(path).sightings(Query())
+    assert row["label"] == "European Robin"
+    assert row["scientific_name"] == "Erithacus rubecula"
+    assert row["ebird_code"] == "eurrob1"
+    assert row["timestamp"] == NOON + timedelta(minutes=1)
+    assert row["timestamp_source"] == "exif"
+    assert row["classification_probability"] == pytest.approx(0.9)
+    assert row["runners_up"] == [{"label": "Eurasian Wren", "probability": 0.05}]
+    assert (row["model_digest"], row["vocabulary_digest"]) == ("m" * 64, "v" * 64)
+    assert (row["deployment"], row["file_name"]) == ("garden", "1.jpg")
+    assert row["classified_by"] == "tiny"
+
+
+def test_rows_wait_for_the_commit(logbook: Logbook, path: Path, time: FakeClock) -> None:
+    """Pending rows are counted and timed, and already known as done."""
+    logbook.append(frame(1), seen())
+    time.advance(3)
+    assert (logbook.pending, logbook.pending_seconds) == (1, 3.0)
+    assert rows(path, "media") == 0
+    assert logbook.has_path(frame(1).source)
+    assert logbook.has_frame(frame(1))
+    logbook.commit()
+    assert logbook.pending == 0
+    assert rows(path, "media") == 1
+    assert logbook.has_path(frame(1).source)
+
+
+def test_the_same_bytes_are_one_frame(logbook: Logbook, path: Path) -> None:
+    """A second path with known bytes, and a replay after a restart, add no frame."""
+    logbook.append(frame(1), seen())
+    logbook.commit()
+    copy = replace(frame(1), source=frame(2).source)
+    assert logbook.has_frame(copy)
+    logbook.append_path(copy)
+    logbook.append(frame(1), seen())
+    logbook.commit()
+    assert (rows(path, "media"), rows(path, "observation"), rows(path, "path")) == (1, 1, 2)
+    assert logbook.has_path(copy.source)
+
+
+def test_another_camera_has_frames_of_its_own(logbook: Logbook, path: Path) -> None:
+    """The same bytes from two deployments are two frames."""
+    pond = Deployment("pond", Path("/cams/pond"))
+    logbook.append(frame(1), seen())
+    assert not logbook.has_frame(frame(1, deployment=pond))
+    logbook.append(frame(1, deployment=pond), seen())
+    logbook.commit()
+    assert rows(path, "media") == 2
+
+
+def test_a_file_written_again_is_not_done(logbook: Logbook) -> None:
+    """A known path with another size or mtime is new."""
+    logbook.append(frame(1), seen())
+    logbook.commit()
+    assert logbook.has_path(frame(1).source)
+    assert not logbook.has_path(replace(frame(1).source, mtime_ns=5))
+    assert not logbook.has_path(replace(frame(1).source, size=5))
+
+
+def test_unclassified_frames_are_rows_with_a_reason(logbook: Logbook, path: Path) -> None:
+    """A frame without pixels is logged with its reason and is no sighting; one too large, too."""
+    logbook.append(frame(1), unclassified("the picture is broken"))
+    logbook.append(replace(frame(2), sha256=""), unclassified("too large"))
+    logbook.commit()
+    assert list(LogReader(path).sightings(Query())) == []
+    assert LogReader(path).count() == {"unclassified": 2}
+
+
+def test_a_person_outranks_a_machine_and_the_newest_wins(logbook: Logbook, path: Path) -> None:
+    """The current observation is a person's, else the newest, and nothing is overwritten."""
+    logbook.append(frame(1), seen())
+    logbook.commit()
+    say = (
+        "INSERT INTO observation (media_id, observation_type, label, classification_method,"
+        " classified_by, classification_timestamp, reason)"
+        " VALUES (1, 'animal', ?, ?, ?, '2026-05-02T00:00:00.000Z', '')"
+    )
+    with sqlite3.connect(path) as connection:
+        connection.execute(say, ("Dunnock", "human", "ada"))
+        connection.execute(
+            say.replace("(media_id", "(model_id, media_id").replace("(1,", "(1, 1,"),
+            ("Sparrow", "machine", "later"),
+        )
+    (row,) = LogReader(path).sightings(Query())
+    assert (row["label"], row["classified_by"]) == ("Dunnock", "ada")
+    assert rows(path, "observation") == 3
+
+
+def test_sightings_are_filtered(logbook: Logbook, path: Path) -> None:
+    """By time (until exclusive), species under any of its names, deployment, and count."""
+    for number in range(5):
+        logbook.append(frame(number), seen(ROBIN if number % 2 else WREN))
+    logbook.commit()
+    reader = LogReader(path)
+
+    def found(query: Query) -> list[str]:
+        return [row["file_name"] for row in reader.sightings(query)]
+
+    assert found(Query(limit=2)) == ["4.jpg", "3.jpg"]
+    since, until = NOON + timedelta(minutes=1), NOON + timedelta(minutes=3)
+    assert found(Query(since=since, until=until)) == ["2.jpg", "1.jpg"]
+    for name in ("European robin", "erithacus rubecula", "eurrob1"):
+        assert found(Query(species=name)) == ["3.jpg", "1.jpg"]
+    assert found(Query(deployment="pond")) == []
+
+
+def test_embeddings_come_back(logbook: Logbook, path: Path) -> None:
+    """The stored vector is the one that was judged, in half precision."""
+    logbook.append(frame(1), seen())
+    logbook.commit()
+    ids, vectors = LogReader(path).embeddings("m" * 64)
+    assert ids == [1]
+    assert vectors.tolist() == [[0.5, 0.5, 0.5, 0.5]]
+
+
+def test_a_failed_commit_keeps_every_row(logbook: Logbook, path: Path) -> None:
+    """While another process holds the database, rows stay pending; then they are written."""
+    logbook._connection.execute("PRAGMA busy_timeout = 1")
+    logbook.append(frame(1), seen())
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        logbook.commit()
+    assert logbook.pending == 1
+    other.execute("ROLLBACK")
+    other.close()
+    logbook.commit()
+    assert rows(path, "media") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (b"caf\xc3\xa9.jpg", "caf\N{LATIN SMALL LETTER E WITH ACUTE}.jpg"),
+        (b"\xff\xfe.jpg", r"\xff\xfe.jpg"),
+        (b"two\nlines\x1b[31m.jpg", r"two\nlines\x1b[31m.jpg"),
+    ],
+)
+def test_any_file_name_can_be_shown(name: bytes, text: str) -> None:
+    """Bytes that are no text, and control characters, are escaped."""
+    assert printable(name) == text
+
+
+def test_a_hostile_name_is_stored_as_bytes(logbook: Logbook, path: Path) -> None:
+    """A name that is not UTF-8 is logged and recognised again."""
+    odd = frame(1, name="\udcff\n<b>.jpg")
+    logbook.append(odd, seen())
+    logbook.commit()
+    assert logbook.has_path(odd.source)
+    (row,) = LogReader(path).sightings(Query())
+    assert row["file_name"] == r"\xff\n<b>.jpg"
+
+
+def test_a_newer_log_is_refused(path: Path, logbook: Logbook) -> None:
+    """A log that a newer release wrote is neither written nor read."""
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {schema.latest() + 1}")
+    with pytest.raises(LogbookError, match="schema"):
+        Logbook.open(path)
+    with pytest.raises(LogbookError, match="schema"):
+        list(LogReader(path).sightings(Query()))
+
+
+def test_a_missing_log_says_what_to_do(tmp_path: Path) -> None:
+    """Reading before the first run is an error that names `feeder run`."""
+    with pytest.raises(LogbookError) as caught:
+        list(LogReader(tmp_path / "none.db").sightings(Query()))
+    assert "feeder run" in caught.value.hint
+
+
+def test_a_reader_never_writes(logbook: Logbook, path: Path) -> None:
+    """The reading connection refuses to change anything."""
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        LogReader(path)._connect().execute("DELETE FROM media")
+
+
+def test_the_database_is_durable_and_sound(logbook: Logbook, path: Path) -> None:
+    """The writer runs in WAL with full synchronisation, and SQLite's check passes."""
+    logbook.append(frame(1), seen())
+    logbook.commit()
+    assert logbook._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert logbook._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert LogReader(path).problems() == []
