@@ -234,7 +234,9 @@ def listed(folders: Iterable[Path]) -> list[Path]:
     found: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.glob(f"*/{MANIFEST}")):
-            found.setdefault(path.parent.name, path.parent)
+            # Hidden: a bundle that was still being made when the power went.
+            if not path.parent.name.startswith("."):
+                found.setdefault(path.parent.name, path.parent)
     return list(found.values())
 
 

@@ -30,7 +30,7 @@ from feeder.domain import (
 )
 from feeder.encoder import ImageEncoder, TextEncoder, unit
 from feeder.errors import BadFrame, VocabularyError
-from feeder.label_embeddings import LabelEmbeddings
+from feeder.label_embeddings import LabelEmbeddings, PromptCache
 from feeder.preprocess import draft_size, preprocess
 from feeder.vocabulary import Vocabulary
 
@@ -59,7 +59,7 @@ class Classifier:
         self.thresholds = thresholds or bundle.manifest.thresholds
         self._precision: Precision | Literal["auto"] = precision
         self._threads = threads
-        self._cache = cache
+        self._prompts = PromptCache(cache, f"{bundle.digest} {precision}")
         self._top = top
         # Text before images: the text encoder is the larger, and is dropped again if this
         # vocabulary is all it was needed for.
@@ -177,12 +177,10 @@ class Classifier:
     def _embed_vocabulary(self, vocabulary: Vocabulary) -> LabelEmbeddings:
         if self.bundle.manifest.text is None:
             return label_embeddings.embed(vocabulary, self.bundle, None)
-        return label_embeddings.embed(
-            vocabulary,
-            self.bundle,
-            lambda prompts: self._text_encoder.embed(prompts),
-            self._cache,
-        )
+        return label_embeddings.embed(vocabulary, self.bundle, self._embed_texts)
+
+    def _embed_texts(self, prompts: Sequence[str]) -> Vectors:
+        return self._prompts.embed(prompts, lambda new: self._text_encoder.embed(new))
 
     @cached_property
     def _text_encoder(self) -> TextEncoder:

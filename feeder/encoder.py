@@ -1,6 +1,7 @@
 """ONNX Runtime: pictures and prompts to unit vectors. Nothing else imports onnxruntime."""
 
 import ctypes
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+# Before the import, which reads it: a bird feeder reports to nobody, and from 1.29 on this
+# library would, leaving a device id in the user's home.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime as ort
 
 from feeder.bundle import Bundle, Precision, golden_image
@@ -107,6 +113,13 @@ class TextEncoder:
             feed["attention_mask"] = np.array([row.attention_mask for row in encoded], np.int64)
         (vectors,) = self._session.run([self._output], feed)
         return unit(np.asarray(vectors, np.float32))
+
+
+def output_widths(path: Path) -> dict[str, int | None]:
+    """The outputs of the graph at `path`, each with its last axis's length where that is fixed."""
+    nodes = _session(path, threads=1).get_outputs()
+    widths = {node.name: node.shape[-1] if node.shape else None for node in nodes}
+    return {name: width if isinstance(width, int) else None for name, width in widths.items()}
 
 
 def _session(path: Path, threads: int) -> Any:

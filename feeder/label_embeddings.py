@@ -45,10 +45,13 @@ class LabelEmbeddings:
 
 @dataclass(frozen=True)
 class PromptCache:
-    """Prompt embeddings kept on disk for one bundle, so that each is computed once."""
+    """Prompt embeddings kept on disk, so that each is computed once.
+
+    `encoder` names who made them: the bundle's digest and the text graph's precision.
+    """
 
     folder: Path | None
-    bundle_digest: str
+    encoder: str
 
     def embed(self, prompts: Sequence[str], embed_texts: EmbedTexts) -> Vectors:
         """float32 [len(prompts), d] unit vectors; `embed_texts` is called for new ones only."""
@@ -63,14 +66,15 @@ class PromptCache:
     def _path(self) -> Path | None:
         if self.folder is None:
             return None
-        return self.folder / f"prompts-{self.bundle_digest[:16]}.npz"
+        name = hashlib.sha256(self.encoder.encode()).hexdigest()[:16]
+        return self.folder / f"prompts-{name}.npz"
 
     def _load(self) -> dict[str, Vectors]:
         if self._path is None or not self._path.exists():
             return {}
         try:
             with np.load(self._path, allow_pickle=False) as stored:
-                if str(stored["bundle_digest"]) != self.bundle_digest:
+                if str(stored["encoder"]) != self.encoder:
                     return {}
                 return dict(zip(stored["prompts"].tolist(), stored["vectors"], strict=True))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
@@ -84,7 +88,7 @@ class PromptCache:
         with beside.open("wb") as file:
             np.savez(
                 file,
-                bundle_digest=self.bundle_digest,
+                encoder=self.encoder,
                 prompts=np.array(list(known)),
                 vectors=np.stack(list(known.values())),
             )
@@ -95,7 +99,6 @@ def embed(
     vocabulary: Vocabulary,
     bundle: Bundle,
     embed_texts: EmbedTexts | None,
-    cache_folder: Path | None = None,
 ) -> LabelEmbeddings:
     """Every label of `vocabulary` as unit vectors of `bundle`.
 
@@ -105,8 +108,7 @@ def embed(
     if embed_texts is None:
         rows, labels, skipped = _from_bundle(vocabulary, bundle)
     else:
-        cache = PromptCache(cache_folder, bundle.digest)
-        rows, labels, skipped = _from_text(vocabulary, cache, embed_texts), vocabulary.labels, ()
+        rows, labels, skipped = _from_text(vocabulary, embed_texts), vocabulary.labels, ()
     taught = [index for index, label in enumerate(labels) if label.photos is not None]
     for index in taught:
         rows[index] = _from_photos(labels[index], bundle)
@@ -127,12 +129,12 @@ _Rows = tuple[Vectors, Vectors]
 """One label's vectors [k, d] and biases [k]."""
 
 
-def _from_text(vocabulary: Vocabulary, cache: PromptCache, embed_texts: EmbedTexts) -> list[_Rows]:
+def _from_text(vocabulary: Vocabulary, embed_texts: EmbedTexts) -> list[_Rows]:
     groups = [vocabulary.prompts(label) for label in vocabulary.labels]
     every = [prompt for group in groups for prompts in group for prompt in prompts]
     if not every:
         raise VocabularyError(f"{vocabulary.title!r} has no labels.", "Add one: feeder labels add.")
-    vectors = dict(zip(every, cache.embed(every, embed_texts), strict=True))
+    vectors = dict(zip(every, embed_texts(every), strict=True))
     return [
         (
             np.concatenate([mean_direction([vectors[prompt] for prompt in row]) for row in group]),

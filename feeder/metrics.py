@@ -128,7 +128,7 @@ def ranks(probabilities: npt.NDArray[np.floating], truth: Ints) -> Ints:
     own = np.take_along_axis(probabilities, truth[:, None], axis=1)
     earlier = np.arange(probabilities.shape[1]) < truth[:, None]
     before = (probabilities > own) | ((probabilities == own) & earlier)
-    return before.sum(axis=1).astype(np.int64)
+    return np.asarray(before.sum(axis=1), np.int64)
 
 
 def coverage_curve(
@@ -148,7 +148,7 @@ def reliability(
     confidence: Floats, right: npt.NDArray[np.bool_], bins: int = 15
 ) -> list[ReliabilityBin]:
     """Answers [n] sorted by confidence into equally wide bins over [0, 1]."""
-    index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    index = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence)
     sorted_in = []
     for at in range(bins):
         inside = index == at

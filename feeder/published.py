@@ -11,7 +11,6 @@ What Feeder cannot reproduce exactly is refused, never approximated.
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +202,7 @@ def _graph(folder: Path, kind: str, architecture: str, config: dict[str, Any]) -
         raise BundleError(f"{folder} has no {graph_name(kind, 'fp32')}.")
     usable: tuple[str, ...] = _DEFAULTS[architecture]["outputs"][kind]
     for file in files.values():
-        there = _outputs(folder / file)
+        there = encoder.output_widths(folder / file)
         usable = tuple(name for name in usable if name in there)
         if not usable:
             raise BundleError(
@@ -218,16 +217,6 @@ def _graph(folder: Path, kind: str, architecture: str, config: dict[str, Any]) -
     if not isinstance(width, int):
         raise BundleError(f"{folder}: neither the graph nor config.json states the width.")
     return Graph(files=files, output=usable[0]), width
-
-
-def _outputs(path: Path) -> dict[str, int | None]:
-    """The graph's outputs, each with the length of its last axis where that is fixed."""
-    nodes = encoder._session(path, threads=1).get_outputs()
-    return {node.name: _fixed(node.shape) for node in nodes}
-
-
-def _fixed(shape: Sequence[Any]) -> int | None:
-    return shape[-1] if shape and isinstance(shape[-1], int) else None
 
 
 def _text_encoding(folder: Path, config: dict[str, Any], architecture: str) -> TextEncoding:

@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import export_parity
 
-from feeder import hub, label_embeddings, vocabulary
-from feeder.bundle import Bundle, shipped_models
-from feeder.encoder import TextEncoder
+from feeder import hub
+from feeder.bundle import Bundle
+from feeder.classifier import Classifier
 from feeder.errors import BundleError, FeederError
 from feeder.published import describe, graph_name
 
@@ -247,10 +247,8 @@ def _public_name(model: str) -> str:
 
 def _embed_vocabulary(bundle: Bundle, name: str, cache: Path) -> None:
     _say(f"Embedding the vocabulary {name}")
-    path = vocabulary.locate(name, [shipped_models() / "vocabularies"])
-    encoder = TextEncoder(bundle)
-    rows = label_embeddings.embed(vocabulary.read(path), bundle, encoder.embed, cache)
-    _say(f"  {len(rows.labels)} labels, kept in {cache}")
+    classifier = Classifier.load(bundle.folder, name, cache=cache)
+    _say(f"  {len(classifier.labels)} labels, kept in {cache}")
 
 
 @contextlib.contextmanager

@@ -47,5 +47,10 @@ echo "setting up .venv ($what), once" >&2
 [ -x .venv/bin/python ] || make_environment
 install -r "$list"
 # Without isolation the build uses the pinned hatchling that the list has just brought.
-[ "$what" = export ] || install --no-deps --no-build-isolation --editable .
+if [ "$what" = export ]; then
+    # For the BPE vocabulary inside it, which tests and benchmarks build tokenizers from.
+    install --no-deps open_clip_torch==3.3.0
+else
+    install --no-deps --no-build-isolation --editable .
+fi
 cp "$list" "$stamp"

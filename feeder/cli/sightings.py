@@ -50,8 +50,8 @@ def sightings(
         raise click.BadParameter(f"there are: {', '.join(zones)}", param_hint="--deployment")
     zone = zones.get(deployment or settings.deployments[0].name)
     query = Query(
-        since=_instant(since, zone, "--since") if since else None,
-        until=_instant(until, zone, "--until", end=True) if until else None,
+        since=instant(since, zone, "--since") if since else None,
+        until=instant(until, zone, "--until", end=True) if until else None,
         species=species,
         deployment=deployment,
         limit=limit or None,
@@ -86,7 +86,7 @@ def sightings(
         )
 
 
-def _instant(text: str, zone: ZoneInfo | None, option: str, *, end: bool = False) -> datetime:
+def instant(text: str, zone: ZoneInfo | None, option: str, *, end: bool = False) -> datetime:
     """What the user wrote as a UTC instant; with `end`, a day alone means its last moment."""
     today = datetime.now(UTC).astimezone(zone).date()
     named = {"today": today, "yesterday": today - timedelta(days=1)}

@@ -1,0 +1,299 @@
+"""The command line."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from feeder import config
+from feeder.bundle import golden_image
+from feeder.cli import app
+from feeder.cli.sightings import instant
+from feeder.errors import FeederError
+from tests.tiny_bundle import make_tiny_clip, write_hub_files
+
+COMMANDS = [
+    [],
+    ["run"],
+    ["classify"],
+    ["sightings"],
+    ["labels"],
+    ["labels", "list"],
+    ["labels", "add"],
+    ["labels", "remove"],
+    ["eval"],
+    ["model"],
+    ["model", "list"],
+    ["model", "verify"],
+    ["model", "pull"],
+    ["model", "use"],
+    ["doctor"],
+    ["init"],
+    ["service"],
+    ["service", "install"],
+]
+
+
+@pytest.fixture
+def path(write_config: Callable[..., Path]) -> Path:
+    """A config on the tiny model, whose thresholds let everything be named."""
+    return write_config(
+        thresholds="label = 0.0\nbird = 0.0\nblank = 1.0",
+        deployment='name = "garden"\nfolder = "snapshots"\ntimezone = "America/New_York"',
+    )
+
+
+@pytest.fixture
+def feeder(path: Path) -> Callable[..., Result]:
+    """Runs a command on that config; errors that users meet are raised."""
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(
+            app, ["--config", str(path), *arguments], catch_exceptions=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A picture outside the drop folder."""
+    file = tmp_path / "bird.jpg"
+    golden_image().save(file)
+    return file
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "feeder")
+def test_help_explains_every_command(command: list[str]) -> None:
+    """Each command's help says what it does; those that take something show examples."""
+    result = CliRunner().invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert "Examples:" in result.output or not command
+
+
+def test_an_error_is_two_lines_and_exit_code_1(tmp_path: Path) -> None:
+    """A user's error is said in words with a hint on stderr, without a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "feeder", "--config", tmp_path / "none.toml", "run"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        f"feeder: There is no {tmp_path / 'none.toml'}.",
+        f"  `feeder init {tmp_path}` writes one.",
+    ]
+
+
+def test_wrong_usage_is_exit_code_2(feeder: Callable[..., Result]) -> None:
+    """An unknown option ends with 2."""
+    assert feeder("run", "--sideways").exit_code == 2
+
+
+def test_a_reader_that_had_enough_is_no_error() -> None:
+    """`feeder labels list | head -1` ends quietly."""
+    done = subprocess.run(
+        f"'{sys.executable}' -m feeder labels list --vocabulary europe | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith("name\t")
+    assert "Traceback" not in done.stderr
+
+
+def test_init_writes_a_config_once(tmp_path: Path) -> None:
+    """`init` makes a folder ready to run in, and never overwrites a config."""
+    place = tmp_path / "new"
+    assert CliRunner().invoke(app, ["init", str(place)]).exit_code == 0
+    assert config.load(place / "config.toml").deployments[0].folder.is_dir()
+    with pytest.raises(FeederError, match="already there"):
+        CliRunner().invoke(app, ["init", str(place)], catch_exceptions=False)
+
+
+def test_feeder_config_names_the_settings(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FEEDER_CONFIG does what --config does."""
+    monkeypatch.setenv("FEEDER_CONFIG", str(path))
+    result = CliRunner().invoke(app, ["doctor", "--json"], catch_exceptions=False)
+    assert json.loads(result.output)[0]["found"] == str(path)
+
+
+def test_classify_names_pictures(feeder: Callable[..., Result], picture: Path) -> None:
+    """JSON holds the ranked labels, the verdict and its reason; plain text is one table."""
+    (found,) = json.loads(feeder("classify", str(picture), "--top", "3", "--json").stdout)
+    assert len(found["labels"]) == 3
+    assert found["verdict"] == "animal"
+    assert found["reason"]
+    lines = feeder("classify", str(picture), "--top", "3").stdout.splitlines()
+    assert lines[0] == "file\tverdict\tlabel\tprobability"
+    assert len(lines) == 4
+
+
+def test_classify_scores_free_texts(feeder: Callable[..., Result], picture: Path) -> None:
+    """With --text the probabilities are over those texts."""
+    result = feeder("classify", str(picture), "--text", "apple", "--text", "an iPod", "--json")
+    (found,) = json.loads(result.stdout)
+    assert {entry["label"] for entry in found["labels"]} == {"apple", "an iPod"}
+    assert sum(entry["probability"] for entry in found["labels"]) == pytest.approx(1)
+
+
+def test_classify_goes_on_after_a_bad_picture(
+    feeder: Callable[..., Result], picture: Path, tmp_path: Path
+) -> None:
+    """A picture that cannot be read is named, the others are classified, and the exit is 1."""
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no", encoding="utf-8")
+    result = CliRunner().invoke(
+        app,
+        ["--config", str(picture.parent / "config.toml"), "classify", str(bad), str(picture)],
+    )
+    assert isinstance(result.exception, FeederError)
+    assert "not a picture" in result.stdout
+    assert str(picture) in result.stdout
+
+
+def log_one(feeder: Callable[..., Result], path: Path) -> None:
+    """Logs a frame taken at half past nine in the evening of 1 May in New York."""
+    folder = path.parent / "snapshots"
+    folder.mkdir()
+    exif = golden_image().getexif()
+    exif.get_ifd(0x8769)[0x9003] = "2026:05:01 21:30:00"
+    golden_image().save(folder / "bird.jpg", exif=exif)
+    assert feeder("run", "--once").exit_code == 0
+
+
+def test_sightings_show_local_time(feeder: Callable[..., Result], path: Path) -> None:
+    """Tables are in the deployment's zone, JSON and CSV in UTC."""
+    log_one(feeder, path)
+    assert "2026-05-01 21:30:00\t" in feeder("sightings").stdout
+    (found,) = json.loads(feeder("sightings", "--json").stdout)
+    assert found["timestamp"] == "2026-05-02T01:30:00.000Z"
+    (row,) = csv.DictReader(io.StringIO(feeder("sightings", "--csv").stdout))
+    assert row["timestamp"] == "2026-05-02T01:30:00.000Z"
+
+
+def test_sightings_are_asked_for_in_local_days(feeder: Callable[..., Result], path: Path) -> None:
+    """A day is the deployment's day, and --until includes it whole."""
+    log_one(feeder, path)
+    for options, count in (
+        (("--since", "2026-05-01", "--until", "2026-05-01"), 1),
+        (("--since", "2026-05-02"), 0),
+        (("--until", "2026-05-01T21:30"), 0),
+        (("--since", "2026-05-02T01:30Z"), 1),
+    ):
+        assert len(json.loads(feeder("sightings", *options, "--json").stdout)) == count, options
+
+
+def test_an_unknown_time_or_camera_is_wrong_usage(feeder: Callable[..., Result]) -> None:
+    """Mistyped options are explained."""
+    assert "no time" in feeder("sightings", "--since", "whenever").output
+    assert "garden" in feeder("sightings", "--deployment", "pond").output
+
+
+def test_days_follow_the_zone_through_clock_changes() -> None:
+    """The last moment of a day is the next local midnight, also when the clocks change."""
+    from zoneinfo import ZoneInfo
+
+    dublin = ZoneInfo("Europe/Dublin")
+    since = instant("2026-10-25", dublin, "--since")
+    until = instant("2026-10-25", dublin, "--until", end=True)
+    assert (until - since).total_seconds() == 25 * 3600
+
+
+def test_adding_a_label_is_adding_a_name(feeder: Callable[..., Result]) -> None:
+    """A name is enough on a model that reads; it is listed, and can be removed again."""
+    before = len(json.loads(feeder("labels", "list", "--json").stdout))
+    assert feeder("labels", "add", "Mandarin Duck").exit_code == 0
+    listed = json.loads(feeder("labels", "list", "--json").stdout)
+    assert len(listed) == before + 1
+    assert [label["name"] for label in listed if label["own"]] == ["Mandarin Duck"]
+    with pytest.raises(FeederError, match="there already"):
+        feeder("labels", "add", "mandarin duck")
+    assert feeder("labels", "remove", "mandarin duck").exit_code == 0
+    assert len(json.loads(feeder("labels", "list", "--json").stdout)) == before
+
+
+def test_a_label_is_learnt_from_a_folder(
+    feeder: Callable[..., Result], path: Path, tmp_path: Path
+) -> None:
+    """`labels add --photos` reads the folder; too few pictures are refused."""
+    photos = tmp_path / "gertrude"
+    photos.mkdir()
+    golden_image().save(photos / "0.png")
+    with pytest.raises(FeederError, match="1 readable"):
+        feeder("labels", "add", "Gertrude", "--photos", str(photos))
+    for number in range(1, 5):
+        golden_image().rotate(number / 2).save(photos / f"{number}.png")
+    assert feeder("labels", "add", "Gertrude", "--photos", str(photos)).exit_code == 0
+    assert (path.parent / "labels" / "gertrude.npz").exists()
+    assert feeder("labels", "remove", "Gertrude").exit_code == 0
+    assert not (path.parent / "labels" / "gertrude.npz").exists()
+
+
+def test_models_are_listed_verified_and_chosen(
+    feeder: Callable[..., Result], path: Path
+) -> None:
+    """`model use` tries a model, then writes its name into the config and nothing else."""
+    make_tiny_clip(path.parent / "models" / "other")
+    listed = json.loads(feeder("model", "list", "--json").stdout)
+    assert {"other", "starter"} <= {row["name"] for row in listed}
+    assert "self-test passed" in feeder("model", "verify", "other").stdout
+    assert feeder("model", "use", "other").exit_code == 0
+    assert config.load(path).model.bundle == "other"
+    assert config.load(path).thresholds.blank == 1.0
+    (path.parent / "models" / "other" / "tokenizer.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(FeederError, match="refused"):
+        feeder("model", "verify", "other")
+
+
+def test_a_published_folder_is_pulled(
+    feeder: Callable[..., Result], path: Path, tmp_path: Path
+) -> None:
+    """`model pull FOLDER` makes a bundle of a folder in the published layout."""
+    write_hub_files(tmp_path / "Tiny-CLIP")
+    assert feeder("model", "pull", str(tmp_path / "Tiny-CLIP")).exit_code == 0
+    assert (path.parent / "models" / "tiny-clip" / "manifest.json").exists()
+
+
+def test_the_doctor_finds_a_healthy_feeder_well(
+    feeder: Callable[..., Result], path: Path
+) -> None:
+    """With everything in place every check is well and the exit code is 0."""
+    (path.parent / "snapshots").mkdir()
+    result = feeder("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(result.stdout)}
+    assert result.exit_code == 0
+    assert checks["watcher (garden)"]["found"].startswith("native")
+    assert {"model", "log", "disk", "clock", "platform"} <= set(checks)
+
+
+def test_the_doctor_says_how_to_mend(feeder: Callable[..., Result], path: Path) -> None:
+    """A missing folder, a damaged log and a missing model are each named with a remedy."""
+    (path.parent / "data").mkdir()
+    (path.parent / "data" / "feeder.db").write_bytes(b"not a database" * 100)
+    config.set_bundle(path, "nowhere")
+    result = feeder("doctor", "--json")
+    assert result.exit_code == 1
+    bad = {check["name"]: check["mend"] for check in json.loads(result.stdout) if not check["well"]}
+    assert set(bad) == {"folder (garden)", "model", "log"}
+    assert all(bad.values())
+
+
+def test_the_service_unit_fits_the_checkout(feeder: Callable[..., Result], path: Path) -> None:
+    """The unit names this interpreter and config, notifies, and is restarted."""
+    unit = feeder("service", "install", "--print").stdout
+    assert f'ExecStart="{sys.executable}" -m feeder --config "{path}" run' in unit
+    assert "Type=notify" in unit
+    assert "Restart=always" in unit
+    assert "User=" not in feeder("service", "install", "--user", "--print").stdout
