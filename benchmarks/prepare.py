@@ -5,7 +5,6 @@ What takes long is kept below the work folder, under a name that changes with wh
 
 import hashlib
 import importlib.util
-import itertools
 import subprocess
 import sys
 import tomllib
@@ -27,6 +26,9 @@ EXPORTER = ROOT / "scripts" / "export_clip.py"
 
 SIZES = ((640, 480), (4608, 2592))
 """What a webcam and a Raspberry Pi Camera Module 3 send, in pixels."""
+
+GRAIN = 6.0
+"""Standard deviation of a small sensor's noise in daylight, of 255."""
 
 PICTURES = 3
 MAX_PHOTOS = 20
@@ -174,11 +176,12 @@ def _embed_labels(workload: Workload) -> None:
 
 
 def _made_pictures(work: Path) -> tuple[Path, dict[str, list[str]]]:
-    """JPEGs with detail at every scale, as `tests/pictures.py` draws them, each turned otherwise.
+    """JPEGs with detail at every scale, as `tests/pictures.py` draws them, and a sensor's grain.
 
-    640 x 480 comes to some 0.1 MB, 4608 x 2592 to some 2 MB.
+    640 x 480 pixels come to 0.1 MB, 4608 x 2592 to 3 MB, as such cameras send.
     """
-    folder = work / f"pictures-{_digest([ROOT / 'tests' / 'pictures.py'])}"
+    makers = [ROOT / "tests" / "pictures.py", Path(__file__)]
+    folder = work / f"pictures-{_digest(makers)}"
     groups: dict[str, list[str]] = {}
     for width, height in SIZES:
         paths = [folder / f"{width}x{height}-{i}.jpg" for i in range(PICTURES)]
@@ -189,16 +192,18 @@ def _made_pictures(work: Path) -> tuple[Path, dict[str, list[str]]]:
 
 
 def _draw(width: int, height: int, paths: list[Path]) -> None:
-    from PIL import Image, ImageOps
+    """One picture for each path, with its colours exchanged and a grain of its own."""
+    from PIL import Image
 
     from tests.pictures import camera_picture
 
     say(f"Drawing {len(paths)} pictures of {width} x {height} pixels (once)")
     paths[0].parent.mkdir(exist_ok=True)
-    first = camera_picture(width, height)
-    turned: list[Image.Image] = [first, ImageOps.mirror(first), ImageOps.invert(first)]
-    for path, picture in zip(paths, itertools.cycle(turned), strict=False):
-        picture.save(path, quality=88)
+    pixels = np.asarray(camera_picture(width, height), np.float32)
+    for i, path in enumerate(paths):
+        grain = np.random.default_rng(i).normal(0, GRAIN, (height, width, 1)).astype(np.float32)
+        noisy = np.clip(np.roll(pixels, i, axis=2) + grain, 0, 255)
+        Image.fromarray(noisy.astype(np.uint8)).save(path, quality=88)
 
 
 def _photographs(folder: Path) -> tuple[Path, dict[str, list[str]]]:

@@ -5,7 +5,7 @@
 PEER holds Coral's MobileNetV2 for 965 iNaturalist bird species (TensorFlow Lite, Apache-2.0) and
 its label file; `pip install ai-edge-litert` runs it. PHOTOS is laid out as `train_starter.py`
 wants it. Only photographs are judged that the starter was not fitted to: `garden/`, less the
-species that fewer than three other photographs show, and the window feeder's clips of the day kept from it.
+species of which there are fewer than three elsewhere, and the window feeder's clips of one day.
 """
 
 import argparse

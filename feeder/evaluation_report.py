@@ -15,7 +15,8 @@ from feeder import decoder
 from feeder.classifier import MAX_PIXELS
 from feeder.domain import Kind
 from feeder.errors import BadFrame
-from feeder.evaluate import Evaluation, Judged, kind_of, name_of
+from feeder.evaluate import Evaluation, Judged
+from feeder.labelled import kind_of, name_of
 from feeder.metrics import CoveragePoint
 
 MAX_THUMBNAILS = 200

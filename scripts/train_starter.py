@@ -93,7 +93,7 @@ def embed(features: Floats, centre: Floats) -> Floats:
     return unit(np.mean(views, axis=0))
 
 
-def fit(data: Data, rows: Flags, penalty: float = 1e-5, steps: int = 150) -> Fit:
+def fit(data: Data, rows: Flags, penalty: float = 3e-5, steps: int = 150) -> Fit:
     """Cosine softmax on the photographs that `rows` [n] marks.
 
     The loss is the weighted mean of -log(probability of the label, or of all birds together),
@@ -181,7 +181,8 @@ def cross_validate(data: Data) -> tuple[Floats, Flags, Flags]:
         by_source.setdefault(photo.source, []).append(row)
     fold, alone, load = np.zeros(n, int), np.zeros(n, bool), np.zeros(FOLDS)
     for _, members in sorted(by_source.items(), key=lambda item: (-len(item[1]), item[0])):
-        if np.mean([shares[row] > 0.8 for row in members]) > 0.5:
+        camera = data.photos[members[0]].name.startswith("sequences/")
+        if not camera and np.mean([shares[row] > 0.8 for row in members]) > 0.5:
             fold[members], alone[members] = data.group[members] % FOLDS, True
         else:
             fold[members] = load.argmin()
@@ -333,9 +334,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out = held_out(photos, options.hold_out, data.group)
     found = fit(data, ~out)
     found = replace(found, scale=found.scale * factor, bias=found.bias * np.float32(factor))
-    if out.any():
-        shipped = softmax(found.logits(features[:, 0]))
-        report.section(f"Kept from this bundle: {', '.join(options.hold_out)}", shipped, out)
+    shipped = softmax(found.logits(features[:, 0]))
+    for prefix in options.hold_out:
+        rows = out & np.array([photo.name.startswith(prefix) for photo in photos])
+        report.section(f"Kept from this bundle: {prefix}", shipped, rows)
     write_bundle(options.output, backbone, found, data.labels, names, THRESHOLDS)
     (options.output / "evaluation.md").write_text(
         f"# Evaluation of {options.output.name}\n{report.text}", encoding="utf-8"

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.contenders import BASELINE, CONTENDERS
 from benchmarks.summary import disagreements, summarise
 from tests import torch_models
+from tests.pictures import camera_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRA = ("torch", "transformers", "optimum", "open_clip")
@@ -25,8 +26,12 @@ def test_a_quick_run_measures_every_contender(tmp_path: Path) -> None:
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed (`make setup-export`)")
     model, result = torch_models.make_clip(tmp_path / "clip"), tmp_path / "result.json"
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name, width in (("a.jpg", 160), ("b.jpg", 120)):
+        camera_picture(width, 100).save(photos / name)
     command = [sys.executable, "-m", "benchmarks", "--quick", "--model", str(model)]
-    command += ["--work", str(tmp_path / "work"), "--json", str(result)]
+    command += ["--photos", str(photos), "--work", str(tmp_path / "work"), "--json", str(result)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     contenders = json.loads(result.read_text())["contenders"]

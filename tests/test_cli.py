@@ -54,9 +54,7 @@ def feeder(path: Path) -> Callable[..., Result]:
     """Runs a command on that config; errors that users meet are raised."""
 
     def run(*arguments: str) -> Result:
-        return CliRunner().invoke(
-            app, ["--config", str(path), *arguments], catch_exceptions=False
-        )
+        return CliRunner().invoke(app, ["--config", str(path), *arguments], catch_exceptions=False)
 
     return run
 
@@ -120,9 +118,7 @@ def test_init_writes_a_config_once(tmp_path: Path) -> None:
         CliRunner().invoke(app, ["init", str(place)], catch_exceptions=False)
 
 
-def test_feeder_config_names_the_settings(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_feeder_config_names_the_settings(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FEEDER_CONFIG does what --config does."""
     monkeypatch.setenv("FEEDER_CONFIG", str(path))
     result = CliRunner().invoke(app, ["doctor", "--json"], catch_exceptions=False)
@@ -241,9 +237,7 @@ def test_a_label_is_learnt_from_a_folder(
     assert not (path.parent / "labels" / "gertrude.npz").exists()
 
 
-def test_models_are_listed_verified_and_chosen(
-    feeder: Callable[..., Result], path: Path
-) -> None:
+def test_models_are_listed_verified_and_chosen(feeder: Callable[..., Result], path: Path) -> None:
     """`model use` tries a model, then writes its name into the config and nothing else."""
     make_tiny_clip(path.parent / "models" / "other")
     listed = json.loads(feeder("model", "list", "--json").stdout)
@@ -266,9 +260,7 @@ def test_a_published_folder_is_pulled(
     assert (path.parent / "models" / "tiny-clip" / "manifest.json").exists()
 
 
-def test_the_doctor_finds_a_healthy_feeder_well(
-    feeder: Callable[..., Result], path: Path
-) -> None:
+def test_the_doctor_finds_a_healthy_feeder_well(feeder: Callable[..., Result], path: Path) -> None:
     """With everything in place every check is well and the exit code is 0."""
     (path.parent / "snapshots").mkdir()
     result = feeder("doctor", "--json")

@@ -65,9 +65,7 @@ class Feeder:
         if not self.database.exists():
             return []
         with closing(sqlite3.connect(self.database)) as connection:
-            return sorted(
-                name for (name,) in connection.execute("SELECT file_name FROM media")
-            )
+            return sorted(name for (name,) in connection.execute("SELECT file_name FROM media"))
 
 
 @pytest.fixture

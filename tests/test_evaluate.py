@@ -30,16 +30,8 @@ from feeder.cli import app
 from feeder.clock import parse_utc
 from feeder.domain import Candidate, Kind, Label, ObservationType, Prediction
 from feeder.errors import FeederError
-from feeder.evaluate import (
-    Answer,
-    Evaluation,
-    Judged,
-    LabelledPicture,
-    evaluate,
-    find_pictures,
-    match,
-    suggest,
-)
+from feeder.evaluate import Evaluation, Judged, evaluate
+from feeder.labelled import Answer, LabelledPicture, find_pictures, match, suggest
 from feeder.vocabulary import Vocabulary
 
 MADE = parse_utc("2026-05-01T06:30:00.000Z")

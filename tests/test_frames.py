@@ -72,9 +72,7 @@ def test_other_camera_formats_are_accepted(name: str, tmp_path: Path, reader: Fr
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(
-    orientation: int, tmp_path: Path, reader: FrameReader
-) -> None:
+def test_exif_orientation_is_applied(orientation: int, tmp_path: Path, reader: FrameReader) -> None:
     """Whatever way the camera was held, the pixels come upright."""
     path = tmp_path / "bird.jpg"
     path.write_bytes(jpeg(orientation=orientation))

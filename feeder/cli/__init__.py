@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from feeder import __version__
-from feeder.cli.output import err, group
+from feeder.cli.output import group, note
 from feeder.errors import FeederError
 
 DEFAULT_CONFIG = "config.toml"
@@ -50,17 +51,11 @@ def main() -> None:
     try:
         app(prog_name="feeder")
     except FeederError as error:
-        err.print(f"[bold red]feeder:[/] {_escaped(error)}", soft_wrap=True)
+        note(Text.assemble(("feeder: ", "bold red"), str(error)))
         if error.hint:
-            err.print(f"  {_escaped(error.hint)}", soft_wrap=True)
+            note(f"  {error.hint}")
         sys.exit(1)
     except BrokenPipeError:
         # The reader of a pipe had enough; Python must not complain while it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-
-
-def _escaped(text: object) -> str:
-    from rich.markup import escape
-
-    return escape(str(text))

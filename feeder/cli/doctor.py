@@ -8,7 +8,7 @@ from rich.text import Text
 
 from feeder import config
 from feeder import doctor as examination
-from feeder.cli.output import examples, out, write_json
+from feeder.cli.output import examples, say, write_json
 from feeder.cli.wiring import open_classifier
 
 
@@ -37,8 +37,8 @@ def doctor(path: Path, as_json: bool) -> None:
     else:
         for check in checks:
             mark = Text("ok  ", "green") if check.well else Text("bad ", "bold red")
-            out.print(Text.assemble(mark, f"{check.name}: {check.found}"), soft_wrap=True)
+            say(Text.assemble(mark, f"{check.name}: {check.found}"))
             if not check.well:
-                out.print(Text(f"    mend: {check.mend}"), soft_wrap=True)
+                say(Text(f"    mend: {check.mend}"))
     if not all(check.well for check in checks):
         raise SystemExit(1)

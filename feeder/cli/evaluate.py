@@ -6,13 +6,14 @@ import click
 from rich.progress import Progress
 
 from feeder import evaluation_report
-from feeder.cli.output import err, examples, out, table, write_json
+from feeder.cli.output import err, examples, note, out, table, write_json
 from feeder.cli.wiring import load_or_default, open_classifier, open_vocabulary
 from feeder.clock import Clock
 from feeder.domain import Kind
 from feeder.errors import FeederError
-from feeder.evaluate import Evaluation, find_pictures, name_of, suggest
+from feeder.evaluate import Evaluation
 from feeder.evaluate import evaluate as evaluate_pictures
+from feeder.labelled import find_pictures, name_of, suggest
 from feeder.metrics import Share
 
 _MOST_ROWS = 20
@@ -89,9 +90,9 @@ def evaluate(
         )
     for name, count in evaluation.unmatched.items():
         guess = suggest(name, classifier.labels)
-        err.print(f"left out: no label {name!r} ({count} pictures).{guess}", markup=False)
+        note(f"left out: no label {name!r} ({count} pictures).{guess}")
     for picture, reason in evaluation.bad:
-        err.print(f"left out: {picture.file}: {reason}", markup=False)
+        note(f"left out: {picture.file}: {reason}")
     if report is not None:
         _write(report, evaluation)
     if as_json:
@@ -108,7 +109,7 @@ def _write(report: Path, evaluation: Evaluation) -> None:
         raise FeederError(
             f"The report cannot be written: {error}.", "Choose another file by --report."
         ) from error
-    err.print(f"report: {report}", markup=False)
+    note(f"report: {report}")
 
 
 def _show(evaluation: Evaluation) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from feeder import config
-from feeder.cli.output import examples, out
+from feeder.cli.output import examples, say
 from feeder.errors import ConfigError
 
 
@@ -21,4 +21,4 @@ def init(directory: Path) -> None:
     settings = config.load(path)
     for deployment in settings.deployments:
         deployment.folder.mkdir(parents=True, exist_ok=True)
-    out.print(f"wrote {path}\nnext: feeder --config {path} run", markup=False, soft_wrap=True)
+    say(f"wrote {path}\nnext: feeder --config {path} run")

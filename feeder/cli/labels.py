@@ -8,7 +8,7 @@ import click
 from rich.progress import track
 
 from feeder import decoder, label_embeddings, own_labels
-from feeder.cli.output import err, examples, out, table, write_json
+from feeder.cli.output import err, examples, note, say, table, write_json
 from feeder.cli.wiring import load_or_default, open_bundle, open_classifier, open_vocabulary
 from feeder.config import Settings
 from feeder.domain import Kind, Label, Vectors
@@ -103,7 +103,7 @@ def add_label(
     bundle = open_bundle(settings)
     vocabulary = open_vocabulary(settings, bundle)
     if own_labels.restore(settings.own_labels, name):
-        out.print(f"{name} is back", markup=False)
+        say(f"{name} is back")
         return
     taken = vocabulary.find(name)
     if taken is not None and not (replace and taken.name in vocabulary.own):
@@ -131,7 +131,7 @@ def add_label(
     own_labels.add(settings.own_labels, label, replace=replace)
     # Encodes the prompts now, so that a mistake shows here and not at the daemon's next start.
     count = len(open_classifier(settings).labels)
-    out.print(f"added {name} ({label.kind}); {count} labels now", markup=False)
+    say(f"added {name} ({label.kind}); {count} labels now")
 
 
 @labels.command("remove", epilog=examples('feeder labels remove "House Finch"'))
@@ -142,7 +142,7 @@ def remove_label(path: Path, name: str) -> None:
     settings = load_or_default(path)
     vocabulary = open_vocabulary(settings, open_bundle(settings))
     label = own_labels.remove(settings.own_labels, name, vocabulary)
-    out.print(f"removed {label.name}", markup=False)
+    say(f"removed {label.name}")
 
 
 def _usual_kind(vocabulary: Vocabulary) -> Kind:
@@ -159,7 +159,7 @@ def _learn(settings: Settings, name: str, photos: Path) -> Path:
         try:
             vectors.append(classifier.embed([path])[0])
         except BadFrame as bad:
-            err.print(f"left out: {bad}", markup=False)
+            note(f"left out: {bad}")
     if len(vectors) < label_embeddings.MIN_PHOTOS:
         raise VocabularyError(
             f"{photos} holds {len(vectors)} readable pictures; {label_embeddings.MIN_PHOTOS} or "

@@ -9,7 +9,7 @@ import click
 from feeder import bundle as bundles
 from feeder import config, hub
 from feeder.bundle import Bundle, golden_image
-from feeder.cli.output import err, examples, out, table, write_json
+from feeder.cli.output import examples, note, say, table, write_json
 from feeder.cli.wiring import load_or_default, open_bundle, open_classifier
 
 
@@ -72,8 +72,8 @@ def verify(path: Path, name: str | None) -> None:
     settings = load_or_default(path)
     bundle = open_bundle(settings, name)
     open_classifier(settings, name)
-    out.print(f"{bundle.manifest.name}: {len(bundle.manifest.files)} files as the manifest says")
-    out.print("self-test passed" if bundle.manifest.self_test else "it brings no self-test")
+    say(f"{bundle.manifest.name}: {len(bundle.manifest.files)} files as the manifest says")
+    say("self-test passed" if bundle.manifest.self_test else "it brings no self-test")
 
 
 @model.command(
@@ -113,9 +113,9 @@ def pull(
         revision=revision,
         logit_scale=logit_scale,
         replace=replace,
-        progress=lambda line: err.print(line, markup=False),
+        progress=note,
     )
-    out.print(f"{pulled.manifest.name} is in {into}\nnext: feeder model use {into.name}")
+    say(f"{pulled.manifest.name} is in {into}\nnext: feeder model use {into.name}")
 
 
 @model.command("use", epilog=examples("feeder model use clip-vit-base-patch32"))
@@ -130,8 +130,7 @@ def use(path: Path, name: str) -> None:
     classifier.classify_image(picture)
     milliseconds = (time.monotonic() - began) * 1000
     config.set_bundle(path, name)
-    out.print(
+    say(
         f"{name}: {len(classifier.labels)} labels, {milliseconds:.0f} ms for a picture here\n"
-        f"{path} now names it; a running daemon takes it up at SIGHUP (systemctl reload feeder)",
-        markup=False,
+        f"{path} now names it; a running daemon takes it up at SIGHUP (systemctl reload feeder)"
     )

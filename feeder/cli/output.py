@@ -40,6 +40,16 @@ def group(commands: Mapping[str, str]) -> type[click.Group]:
     return LazyGroup
 
 
+def say(text: str | Text) -> None:
+    """A result in words, on standard output; never wrapped, so that paths stay whole."""
+    out.print(text, markup=False, soft_wrap=True)
+
+
+def note(text: str | Text) -> None:
+    """What is said beside the result, on standard error."""
+    err.print(text, markup=False, soft_wrap=True)
+
+
 def examples(*lines: str) -> str:
     """An epilog of example calls, one a line."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from rich.text import Text
 
 from feeder import config
-from feeder.cli.output import examples, local, out, percent
+from feeder.cli.output import examples, local, percent, say
 from feeder.cli.wiring import open_station
 from feeder.daemon import Daemon, Station
 from feeder.domain import Frame, ObservationType, Prediction
@@ -63,19 +63,18 @@ def run(path: Path, once: bool) -> None:
 def _greet(station: Station) -> None:
     classifier, settings = station.classifier, station.settings
     for deployment in settings.deployments:
-        out.print(f"watching  {deployment.folder}  ({deployment.name})", markup=False)
+        say(f"watching  {deployment.folder}  ({deployment.name})")
     manifest = classifier.bundle.manifest
-    out.print(f"model     {manifest.name}, {len(classifier.labels)} labels", markup=False)
+    say(f"model     {manifest.name}, {len(classifier.labels)} labels")
     if classifier.embeddings.skipped:
         skipped = ", ".join(classifier.embeddings.skipped)
-        out.print(f"          it does not know: {skipped}", markup=False)
-    out.print(f"log       {settings.database}", markup=False)
+        say(f"          it does not know: {skipped}")
+    say(f"log       {settings.database}")
     if not any(_has_files(deployment.folder) for deployment in settings.deployments):
         first = settings.deployments[0].folder
-        out.print(
+        say(
             f"\nThe folder is empty. Point a camera at it, or try: cp *.jpg {first}/"
-            "\nRead the log with `feeder sightings`. Ctrl-C stops.",
-            markup=False,
+            "\nRead the log with `feeder sightings`. Ctrl-C stops."
         )
     sys.stdout.flush()
 
@@ -109,7 +108,7 @@ def _print_frame(frame: Frame, prediction: Prediction, ms: float) -> None:
         line.append(f"  {percent(best.probability)}")
         line.append(f"  ({_others(prediction)})", style="dim")
     line.append(f"  {ms:.0f} ms")
-    out.print(line, soft_wrap=True)
+    say(line)
     sys.stdout.flush()
 
 

@@ -6,7 +6,7 @@ import click
 
 from feeder import config
 from feeder import service as systemd
-from feeder.cli.output import examples, out
+from feeder.cli.output import examples, say
 
 
 @click.group(epilog=examples("sudo feeder service install", "feeder service install --user"))
@@ -32,8 +32,4 @@ def install(path: Path, for_user: bool, only_print: bool) -> None:
         return
     written = systemd.install(settings, for_user=for_user)
     control = "systemctl --user" if for_user else "sudo systemctl"
-    out.print(
-        f"wrote {written}\nnext: {control} daemon-reload && {control} enable --now feeder",
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"wrote {written}\nnext: {control} daemon-reload && {control} enable --now feeder")
