@@ -5,6 +5,7 @@ What takes long is kept below the work folder, under a name that changes with wh
 
 import hashlib
 import importlib.util
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -136,8 +137,11 @@ def _exported(checkpoint: Path, work: Path) -> Path:
         for path in sorted(checkpoint.iterdir())
     ]
     scripts = sorted(EXPORTER.parent.glob("export_*.py"))
-    folder = work / f"{checkpoint.name}-{_digest(scripts, str(checkpoint), *weights)}"
+    exports = work / "exported"
+    folder = exports / f"{checkpoint.name}-{_digest(scripts, str(checkpoint), *weights)}"
     if not folder.exists():
+        for outdated in exports.glob(f"{checkpoint.name}-*"):  # 800 MB each
+            shutil.rmtree(outdated)
         say("Exporting it to ONNX (once)")
         command = [sys.executable, EXPORTER, "--model", checkpoint, "--output", folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

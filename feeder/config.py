@@ -123,7 +123,7 @@ class FramesSection(_Section):
 
     max_megabytes: float = Field(50.0, gt=0, description="megabytes in a file")
     max_megapixels: float = Field(64.0, gt=0, description="millions of pixels in a picture")
-    decode_seconds: float = Field(10.0, gt=0, description="seconds for decoding one picture")
+    decode_seconds: float = Field(6.0, gt=0, description="seconds for decoding one picture")
 
 
 class LogbookSection(_Section):

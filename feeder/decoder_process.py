@@ -29,7 +29,7 @@ class DecoderProcess:
     """`decoder.decode` in a child process. `timeout` is in seconds for one picture."""
 
     max_pixels: int
-    timeout: float = 10.0
+    timeout: float = 6.0
     _child: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     def decode(self, data: bytes, *, min_edge: int | None = None) -> Picture:

@@ -5,7 +5,6 @@ whatever no event told of. A path from either waits until its size and mtime sta
 """
 
 import heapq
-import itertools
 import logging
 import os
 import random
@@ -29,6 +28,7 @@ from feeder.config import InboxSection
 from feeder.domain import Deployment, SettledPath
 
 log = logging.getLogger("feeder.inbox")
+_WATCHDOG_LOG = logging.getLogger("watchdog")
 
 MAX_WAITING = 10_000
 """Paths held in memory at once; beyond that the scan brings them when there is room."""
@@ -42,11 +42,10 @@ _UNWATCHABLE = ("nfs", "cifs", "smb", "fuse", "9p", "vboxsf", "drvfs", "afs", "c
 
 @dataclass
 class _Waiting:
-    """Paths waiting to stand still, the next due first."""
+    """Paths waiting to stand still, the next due first; of those due together the oldest."""
 
     _sources: dict[Path, SettledPath] = field(default_factory=dict)
     _due: list[tuple[float, int, Path]] = field(default_factory=list)
-    _order: Iterator[int] = field(default_factory=itertools.count)
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -56,7 +55,7 @@ class _Waiting:
 
     def push(self, source: SettledPath, due: float) -> None:
         self._sources[source.path] = source
-        heapq.heappush(self._due, (due, next(self._order), source.path))
+        heapq.heappush(self._due, (due, source.mtime_ns, source.path))
 
     def drop(self, path: Path) -> None:
         self._sources.pop(path, None)
@@ -110,16 +109,20 @@ class Inbox:
         self._dirty_lock = threading.Lock()
         self._stirred = threading.Event()
         self._overflowed = False
+        self._listener = _OverflowListener(self._mark_overflow)
         self._scan: Iterator[SettledPath] | None = None
         self._scan_due = self._clock.monotonic()
+        self._scan_wanted = False
 
     def start(self) -> None:
         """Begins to watch; folders that are not there yet are waited for."""
+        _WATCHDOG_LOG.addHandler(self._listener)
         for watch in self._watches:
             self._keep_watching(watch)
 
     def close(self) -> None:
         """Stops watching."""
+        _WATCHDOG_LOG.removeHandler(self._listener)
         for watch in self._watches:
             _stop(watch)
 
@@ -132,7 +135,9 @@ class Inbox:
         self._admit_dirty()
         self._advance_scan()
         source = self._settled(self._fresh) or self._settled(self._backlog)
-        scanning = self._scan is not None and len(self._backlog) < MAX_WAITING
+        scanning = self._scan_wanted or (
+            self._scan is not None and len(self._backlog) < MAX_WAITING
+        )
         if source is None and not scanning:
             self._stirred.wait(min(wait, self._until_due()))
             self._stirred.clear()
@@ -149,8 +154,9 @@ class Inbox:
     @property
     def is_empty(self) -> bool:
         """Whether a whole scan has been made and every path it found was taken."""
-        done = self._scan is None and self._scan_due > self._clock.monotonic()
-        return done and not self._dirty and not self._fresh and not self._backlog
+        scanned = self._scan is None and self._scan_due > self._clock.monotonic()
+        waiting = self._scan_wanted or self._dirty or self._fresh or self._backlog
+        return scanned and not waiting
 
     def is_picture_name(self, name: str) -> bool:
         """False for hidden files and the names that uploads use until they are complete."""
@@ -163,6 +169,12 @@ class Inbox:
                 self._dirty[path] = deployment
             else:
                 self._overflowed = True
+        self._stirred.set()
+
+    def _mark_overflow(self) -> None:
+        """Notes, from any thread, that events were lost: only a scan can tell which."""
+        with self._dirty_lock:
+            self._overflowed = True
         self._stirred.set()
 
     def _admit_dirty(self) -> None:
@@ -183,8 +195,8 @@ class Inbox:
             elif not self._is_recorded(source):
                 self._backlog.drop(path)
                 self._fresh.push(source, self._clock.monotonic() + self._settings.settle_seconds)
-        if overflowed:
-            self._scan_due = self._clock.monotonic()
+        # A scan under way may have passed the place already, so another one follows it.
+        self._scan_wanted = self._scan_wanted or overflowed
 
     def _is_candidate(self, path: Path, deployment: Deployment) -> bool:
         try:
@@ -212,8 +224,9 @@ class Inbox:
         """Runs a part of the scan: starts one when due, stops where memory is full."""
         now = self._clock.monotonic()
         if self._scan is None:
-            if now < self._scan_due:
+            if now < self._scan_due and not self._scan_wanted:
                 return
+            self._scan_wanted = False
             for watch in self._watches:
                 self._keep_watching(watch)
             self._scan = self._walk_all()
@@ -296,6 +309,18 @@ class Inbox:
             return
         watch.observer = observer
         _say(watch, f"watching {folder}")
+
+
+class _OverflowListener(logging.Handler):
+    """Hears of events that the kernel dropped, of which watchdog tells in its log alone."""
+
+    def __init__(self, on_overflow: Callable[[], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._on_overflow = on_overflow
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "overflow" in record.getMessage():
+            self._on_overflow()
 
 
 class _Handler(FileSystemEventHandler):

@@ -17,7 +17,9 @@ from feeder.clock import Clock, parse_utc, utc_text
 from feeder.domain import Deployment, Frame, Label, Prediction, SettledPath
 from feeder.errors import LogbookError
 
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 2.0
+"""How long one attempt waits for a lock: the daemon tries again by itself, and must be able to
+stop within ten seconds, a picture being decoded included."""
 
 
 @dataclass(frozen=True, slots=True)

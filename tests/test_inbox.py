@@ -261,6 +261,30 @@ def test_real_events_bring_a_file_at_once(
         inbox.close()
 
 
+def test_a_burst_loses_nothing_though_events_are_lost(folder: Path) -> None:
+    """20,000 files at once, more than the kernel queues events for, are all found without waiting
+    for the next scan."""
+    count = 20_000
+    section = InboxSection(settle_seconds=0.05, watcher="native", rescan_seconds=36_000)
+    done: set[Path] = set()
+    inbox = Inbox((Deployment("garden", folder),), section, lambda source: source.path in done)
+    inbox.start()
+    try:
+        while not inbox.is_empty:
+            inbox.take(0.1)
+        for number in range(count):
+            (folder / f"{number}.jpg").touch()
+        idle = 0
+        while len(done) < count and idle < 20:
+            source = inbox.take(0.5)
+            idle = 0 if source else idle + 1
+            if source is not None:
+                done.add(source.path)
+        assert len(done) == count
+    finally:
+        inbox.close()
+
+
 def test_the_file_system_is_that_of_the_longest_mount(tmp_path: Path) -> None:
     """A path's file system is that of the innermost mount, also before the path exists."""
     mounts = tmp_path / "mountinfo"

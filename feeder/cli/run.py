@@ -24,6 +24,8 @@ _COLOUR = {
     ObservationType.UNCLASSIFIED: "red",
 }
 
+_NAMED = (ObservationType.ANIMAL, ObservationType.HUMAN)
+
 
 @click.command(
     epilog=examples(
@@ -90,22 +92,17 @@ def _print_frame(frame: Frame, prediction: Prediction, ms: float) -> None:
     """One line: time, file, label, probability, runner-up, milliseconds."""
     best = prediction.best
     what = prediction.observation_type.value
-    if best is not None and prediction.observation_type in (
-        ObservationType.ANIMAL,
-        ObservationType.HUMAN,
-    ):
+    if best is not None and prediction.observation_type in _NAMED:
         what = best.label.name
     elif prediction.observation_type is ObservationType.UNCLASSIFIED:
         what = f"unclassified: {prediction.reason}"
     line = Text.assemble(
         local(frame.captured_at, frame.source.deployment.zone),
-        "  ",
-        printable(relative_name(frame.source)),
-        "  ",
-        (what, _COLOUR[prediction.observation_type]),
+        f"  {printable(relative_name(frame.source)):<16}",
+        (f"  {what:<24}", _COLOUR[prediction.observation_type]),
     )
     if best is not None:
-        line.append(f"  {percent(best.probability)}")
+        line.append(f"  {percent(best.probability):>5}")
         line.append(f"  ({_others(prediction)})", style="dim")
     line.append(f"  {ms:.0f} ms")
     say(line)
@@ -113,12 +110,12 @@ def _print_frame(frame: Frame, prediction: Prediction, ms: float) -> None:
 
 
 def _others(prediction: Prediction) -> str:
-    """The runner-up; where the verdict declines to name the best label, that label too."""
-    named = prediction.observation_type in (ObservationType.ANIMAL, ObservationType.HUMAN)
-    shown = prediction.candidates[1:2] if named else prediction.candidates[:2]
-    word = "then" if named else "best"
-    said = ", ".join(f"{one.label.name} {percent(one.probability)}" for one in shown)
-    return f"{word} {said}"
+    """The runner-up; before it the best label, where the verdict declines to give that name."""
+    named = prediction.observation_type in _NAMED
+    best, *others = prediction.candidates
+    said = [] if named else [f"best {best.label.name}"]
+    said += [f"then {one.label.name} {percent(one.probability)}" for one in others[:1]]
+    return ", ".join(said)
 
 
 def _log_to_stderr() -> None:
