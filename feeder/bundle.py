@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -109,18 +109,20 @@ class Manifest(_Part):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model folder whose manifest has been read. `digest` names it everywhere in the log."""
+    """A model folder whose manifest has been read. `digest` names it everywhere in the log.
+
+    A file is compared with the manifest when it is first used: a published CLIP brings graphs of
+    several hundred megabytes that this computer may never load.
+    """
 
     folder: Path
     manifest: Manifest
     digest: str
+    _verified: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @classmethod
-    def open(cls, folder: Path, *, verify: bool = True) -> "Bundle":
-        """Reads `folder`; `verify` also hashes every file the manifest names.
-
-        Raises BundleError where the manifest is missing or wrong, or a file differs from it.
-        """
+    def open(cls, folder: Path) -> "Bundle":
+        """Reads the manifest of `folder`. Raises BundleError where it is missing or wrong."""
         path = folder / MANIFEST
         try:
             text = path.read_bytes()
@@ -137,33 +139,40 @@ class Bundle:
             raise BundleError(
                 f"{path}: {where}: {first['msg']}.", "Export or pull the model again."
             ) from error
-        bundle = cls(folder, manifest, hashlib.sha256(text).hexdigest())
-        if verify:
-            bundle.verify()
-        return bundle
+        return cls(folder, manifest, hashlib.sha256(text).hexdigest())
 
     def verify(self) -> None:
-        """Raises BundleError naming the first file that is missing or differs."""
-        for name, expected in self.manifest.files.items():
-            path = self.path(name)
-            if not path.is_file():
-                raise BundleError(
-                    f"The model {self.manifest.name} is incomplete: {path} is missing.",
-                    "Copy, pull or export the bundle again.",
-                )
-            if file_digest(path) != expected:
-                raise BundleError(
-                    f"The model {self.manifest.name} is refused: {path} is not the file its "
-                    "manifest describes.",
-                    "Copy, pull or export the bundle again; the disk may be failing.",
-                )
+        """Compares every file; raises BundleError naming the first that is missing or differs."""
+        self._verified.clear()
+        for name in self.manifest.files:
+            self.path(name)
 
     def path(self, name: str) -> Path:
-        """The path of a file the manifest names; BundleError where that leaves the folder."""
+        """The path of a file of the bundle, which is the file the manifest describes.
+
+        Raises BundleError where it is missing, differs, or lies outside the folder.
+        """
         path = self.folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise BundleError(f"{self.folder / MANIFEST} names {name}, outside its folder.")
+        # A bundle that is still being made has no digests yet.
+        if self.manifest.files and name not in self._verified:
+            self._compare(name, path)
+            self._verified.add(name)
         return path
+
+    def _compare(self, name: str, path: Path) -> None:
+        if not path.is_file():
+            raise BundleError(
+                f"The model {self.manifest.name} is incomplete: {path} is missing.",
+                "Copy, pull or export the bundle again.",
+            )
+        if file_digest(path) != self.manifest.files.get(name):
+            raise BundleError(
+                f"The model {self.manifest.name} is refused: {path} is not the file its "
+                "manifest describes.",
+                "Copy, pull or export the bundle again; the disk may be failing.",
+            )
 
     def graph_file(self, graph: Graph, precision: Precision | Literal["auto"]) -> Path:
         """The graph's file in `precision`; `auto` prefers int8, the faster on small machines."""
@@ -175,7 +184,11 @@ class Bundle:
                 f"{', '.join(graph.files)}.",
                 'Set `precision = "auto"` under [model].',
             )
-        return self.path(graph.files[precision])
+        name = graph.files[precision]
+        for beside in self.manifest.files:
+            if beside.startswith(f"{name}_data"):  # weights that ONNX keeps outside the graph
+                self.path(beside)
+        return self.path(name)
 
     @cached_property
     def self_test_embedding(self) -> Vectors | None:
@@ -201,7 +214,7 @@ def seal(folder: Path, manifest: Manifest) -> Bundle:
         encoding="utf-8",
     )
     os.replace(beside, folder / MANIFEST)
-    return Bundle.open(folder, verify=False)
+    return Bundle.open(folder)
 
 
 def _is_loose(name: Path) -> bool:

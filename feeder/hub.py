@@ -174,7 +174,7 @@ def publish(partial: Path, into: Path, *, replace: bool = False) -> Bundle:
             os.replace(old, into)
         raise
     shutil.rmtree(old, ignore_errors=True)
-    return Bundle.open(into, verify=False)
+    return Bundle.open(into)
 
 
 def _refuse_existing(into: Path, replace: bool) -> None:
@@ -243,6 +243,7 @@ def _copy(
 
 def _copy_bundle(folder: Path, partial: Path, progress: Progress) -> None:
     bundle = Bundle.open(folder)
+    bundle.verify()
     notes = [name for name in EXTRAS if (folder / name).is_file()]
     _copy_files(folder, partial, {MANIFEST, *bundle.manifest.files, *notes}, progress)
 

@@ -10,7 +10,7 @@ import pytest
 
 from feeder import bundle as bundles
 from feeder.bundle import Bundle, golden_image
-from feeder.encoder import ImageEncoder
+from feeder.encoder import ImageEncoder, TextEncoder
 from feeder.errors import BundleError
 
 
@@ -34,17 +34,31 @@ def test_a_flipped_bit_is_refused(copy: Path) -> None:
         good = path.read_bytes()
         path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
         with pytest.raises(BundleError) as caught:
-            Bundle.open(copy)
+            Bundle.open(copy).verify()
         assert str(path) in str(caught.value)
         path.write_bytes(good)
-    Bundle.open(copy)
+    Bundle.open(copy).verify()
+
+
+def test_a_file_is_checked_before_it_is_used(copy: Path) -> None:
+    """A damaged graph or tokenizer is refused by the encoder that would read it."""
+    for name, load in (
+        ("onnx/vision_model_quantized.onnx", ImageEncoder),
+        ("onnx/text_model_quantized.onnx", TextEncoder),
+        ("tokenizer.json", TextEncoder),
+    ):
+        good = (copy / name).read_bytes()
+        (copy / name).write_bytes(good + b" ")
+        with pytest.raises(BundleError, match="refused"):
+            load(Bundle.open(copy))
+        (copy / name).write_bytes(good)
 
 
 def test_a_missing_file_is_refused(copy: Path) -> None:
     """A file that is gone is an error that names it."""
     (copy / "tokenizer.json").unlink()
     with pytest.raises(BundleError, match=r"tokenizer\.json is missing"):
-        Bundle.open(copy)
+        Bundle.open(copy).verify()
 
 
 @pytest.mark.parametrize(
@@ -65,7 +79,7 @@ def test_a_manifest_may_not_point_outside(copy: Path) -> None:
     manifest["files"]["../../etc/passwd"] = "0" * 64
     (copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="outside"):
-        Bundle.open(copy)
+        Bundle.open(copy).verify()
 
 
 def test_a_folder_without_manifest_says_what_to_do(tmp_path: Path) -> None:
@@ -110,6 +124,7 @@ def test_a_missing_precision_says_which_there_are(copy: Path) -> None:
 def test_the_starter_bundle_is_whole_and_works() -> None:
     """The embedded model matches its manifest, passes its self-test, and is small enough."""
     bundle = Bundle.open(bundles.shipped_models() / "starter")
+    bundle.verify()
     ImageEncoder(bundle, threads=1)
     size = sum(path.stat().st_size for path in bundle.folder.rglob("*") if path.is_file())
     assert size <= 25_000_000

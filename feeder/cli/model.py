@@ -42,7 +42,7 @@ def list_models(path: Path, as_json: bool) -> None:
             "folder": folder,
         }
         for folder in bundles.listed(settings.model_folders)
-        for bundle in [Bundle.open(folder, verify=False)]
+        for bundle in [Bundle.open(folder)]
     ]
     if as_json:
         write_json(rows)
@@ -71,6 +71,7 @@ def verify(path: Path, name: str | None) -> None:
     """Checks every file of a model against its manifest, then runs its self-test."""
     settings = load_or_default(path)
     bundle = open_bundle(settings, name)
+    bundle.verify()
     open_classifier(settings, name)
     say(f"{bundle.manifest.name}: {len(bundle.manifest.files)} files as the manifest says")
     say("self-test passed" if bundle.manifest.self_test else "it brings no self-test")

@@ -16,7 +16,7 @@ from feeder.vocabulary import Vocabulary
 
 
 def open_bundle(settings: Settings, name: str | None = None) -> Bundle:
-    """The configured bundle, or the one called `name`, verified."""
+    """The configured bundle, or the one called `name`."""
     folders = settings.model_folders
     return Bundle.open(bundles.find(name or settings.bundle_name, folders))
 
