@@ -86,6 +86,8 @@ def export(options: argparse.Namespace) -> Bundle:
             if options.int8:
                 _say(f"Quantising the {tower.kind} encoder")
                 _quantise(folder, tower.kind)
+        for graph in (folder / "onnx").glob("*.onnx"):
+            _move_weights_out(graph)
         manifest = describe(
             folder,
             name=output.name,
@@ -192,6 +194,14 @@ def _quantise(folder: Path, kind: str) -> None:
         reduce_range=True,
         weight_type=QuantType.QInt8,
     )
+
+
+def _move_weights_out(path: Path) -> None:
+    """Weights to a file beside the graph: ONNX Runtime maps that one instead of copying it."""
+    import onnx
+
+    graph = onnx.load(path)
+    onnx.save_model(graph, path, save_as_external_data=True, location=f"{path.name}_data")
 
 
 # --- settings ----------------------------------------------------------------------------------
