@@ -139,6 +139,8 @@ class Bundle:
             raise BundleError(
                 f"{path}: {where}: {first['msg']}.", "Export or pull the model again."
             ) from error
+        if not manifest.files:
+            raise BundleError(f"{path} pins no files.", "Export or pull the model again.")
         return cls(folder, manifest, hashlib.sha256(text).hexdigest())
 
     def verify(self) -> None:

@@ -140,6 +140,8 @@ class Classifier:
 
     def judge(self, embedding: Vectors) -> Prediction:
         """The verdict on a picture's unit vector, float32 [d]."""
+        if not np.isfinite(embedding).all():
+            return unclassified("the model gave no numbers for it")
         rows = self.embeddings
         probability = self.probabilities(embedding[None])[0]
         cosine = np.full(len(self.labels), -1.0, np.float32)
@@ -215,9 +217,10 @@ def verdict(
         return ObservationType.BLANK, f"P(nothing there) {blank:.2f} >= {at.blank:g}"
     if best.label.kind is Kind.BLANK:
         return ObservationType.UNKNOWN, f"{said}, but P(nothing there) {blank:.2f} < {at.blank:g}"
-    if best.probability < at.label:
-        return ObservationType.UNKNOWN, f"best is {said} < {at.label:g}"
     birds = mass.get(Kind.BIRD, 0.0)
+    if best.probability < at.label:
+        a_bird = f"a bird ({birds:.2f}), but " if birds >= at.bird else ""
+        return ObservationType.UNKNOWN, f"{a_bird}best is {said} < {at.label:g}"
     if best.label.kind is Kind.BIRD and birds < at.bird:
         return ObservationType.UNKNOWN, f"{said}, but P(bird) {birds:.2f} < {at.bird:g}"
     margin = _margin(candidates)

@@ -33,6 +33,11 @@ def parse_utc(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def storable_ns(nanoseconds: int) -> int:
+    """A file's time within the 64 bits of the log; a file system may claim the year 2500."""
+    return min(max(nanoseconds, -(2**63)), 2**63 - 1)
+
+
 def to_utc(naive: datetime, zone: ZoneInfo | None) -> datetime:
     """Reads a wall-clock time as of `zone`, or of the computer's own zone where None."""
     return naive.replace(tzinfo=zone).astimezone(UTC)

@@ -22,7 +22,7 @@ _HEADING = """\
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class DeploymentSection(_Section):
@@ -151,7 +151,12 @@ class Settings(_File):
 
     def resolve(self, name: str) -> Path:
         """A path as the file writes it, made absolute; `~` is the user's home."""
-        return (self.path.parent / Path(name).expanduser()).absolute()
+        try:
+            expanded = Path(name).expanduser()
+        except RuntimeError as error:
+            raise ConfigError(f"{self.path}: {name!r}: {error}", "Write the path out.") from error
+        # Without `..`, so that one folder has one name; links stay as they are.
+        return Path(os.path.normpath((self.path.parent / expanded).absolute()))
 
     @property
     def deployments(self) -> tuple[Deployment, ...]:
@@ -241,14 +246,15 @@ def parse(text: str, path: Path) -> Settings:
 def _check_deployments(settings: Settings) -> None:
     taken: dict[str, str] = {}
     for deployment in settings.deployments:
-        for what, value in (("name", deployment.name), ("folder", str(deployment.folder))):
+        folder = os.path.realpath(deployment.folder)
+        for what, value in (("name", deployment.name), ("folder", folder)):
             if value in taken:
                 raise ConfigError(
                     f"{settings.path}: two deployments have the {what} {value!r}.",
                     "Give each camera a name and a folder of its own.",
                 )
             taken[value] = what
-    folders = [deployment.folder for deployment in settings.deployments]
+    folders = [Path(os.path.realpath(one.folder)) for one in settings.deployments]
     for inner in folders:
         outer = next((folder for folder in folders if folder in inner.parents), None)
         if outer is not None and settings.inbox.recursive:

@@ -1,6 +1,7 @@
 """The loop: startup, main loop, shutdown. Signals only set flags."""
 
 import logging
+import os
 import signal
 import sqlite3
 import threading
@@ -12,8 +13,8 @@ from typing import Protocol
 from feeder.classifier import Classifier
 from feeder.clock import Clock
 from feeder.config import Settings
-from feeder.domain import Frame, Prediction, SettledPath
-from feeder.errors import FeederError, NotReady, Vanished
+from feeder.domain import Frame, Prediction, SettledPath, unclassified
+from feeder.errors import FeederError, LogbookError, NotReady, Vanished
 from feeder.frames import FrameReader
 from feeder.inbox import Inbox
 from feeder.logbook import Logbook
@@ -99,7 +100,7 @@ class Daemon:
                 self.process(source)
             self._commit_if_due(idle=source is None)
             self._show_life()
-            if once and source is None and self.station.inbox.is_empty:
+            if once and source is None and self.station.inbox.is_empty and not self._waits():
                 return
 
     def shutdown(self) -> None:
@@ -109,12 +110,10 @@ class Daemon:
         try:
             self.logbook.close()
         except sqlite3.Error as error:
-            log.error(
-                "the last %d rows could not be written (%s); "
-                "their frames are read again at the next start",
-                self.logbook.pending,
-                error,
-            )
+            raise LogbookError(
+                f"The last {self.logbook.pending} rows could not be written: {error}.",
+                "Nothing is lost: their frames are read again at the next start.",
+            ) from error
         log.info("stopped")
 
     def process(self, source: SettledPath) -> None:
@@ -133,7 +132,10 @@ class Daemon:
         if self.logbook.has_frame(frame):
             self.logbook.append_path(frame)
             return
-        prediction = self.station.classifier.classify(frame)
+        try:
+            prediction = self.station.classifier.classify(frame)
+        except MemoryError:
+            prediction = unclassified("classifying it takes more memory than there is")
         self.logbook.append(frame, prediction)
         self.report(frame, prediction, (self.clock.monotonic() - began) * 1000)
 
@@ -149,8 +151,14 @@ class Daemon:
         def on_stop(number: int, _: FrameType | None) -> None:
             self.stop()
 
+        has_terminal = os.isatty(0)
+
         def on_reload(number: int, _: FrameType | None) -> None:
-            self.reload()
+            # The same signal tells that the terminal was closed.
+            if has_terminal and not os.isatty(0):
+                self.stop()
+            else:
+                self.reload()
 
         signal.signal(signal.SIGTERM, on_stop)
         signal.signal(signal.SIGINT, on_stop)
@@ -165,11 +173,13 @@ class Daemon:
             if replacement.settings.database != self.station.settings.database:
                 replacement.close()
                 raise FeederError("the log file cannot change while running; restart instead")
-        except FeederError as error:
-            log.error("config kept as it was: %s %s", error, error.hint)
+        except (FeederError, OSError) as error:
+            hint = error.hint if isinstance(error, FeederError) else ""
+            log.error("config kept as it was: %s %s", error, hint)
         else:
             self.station.close()
             self.station = replacement
+            self.logbook.forget_deployments()
             self._register()
             self.station.inbox.start()
             log.info("config reloaded from %s", self.station.settings.path)
@@ -179,6 +189,10 @@ class Daemon:
         classifier = self.station.classifier
         self.logbook.register_model(classifier.bundle.digest, classifier.bundle.manifest.name)
         self.logbook.register_vocabulary(classifier.embeddings.digest, classifier.labels)
+
+    def _waits(self) -> bool:
+        """Whether rows are pending that a locked log has not taken yet."""
+        return bool(self._retry_at)
 
     def _may_take(self) -> bool:
         """False while the log cannot be written and enough rows wait: the folder is the queue."""
@@ -210,10 +224,10 @@ class Daemon:
             self._retry_at = 0.0
 
     def _say_unreadable(self, source: SettledPath, error: OSError) -> None:
-        said = f"{source.path}: {error.strerror}"
+        said = f"cannot read {os.fspath(source.path)!r}: {error.strerror}; tried at each scan"
         if said not in self._unreadable and len(self._unreadable) < 1000:
             self._unreadable.add(said)
-            log.warning("cannot read %r: %s; tried again at each scan", said, error.strerror)
+            log.warning(said)
 
     def _show_life(self) -> None:
         interval = watchdog_interval()

@@ -13,6 +13,9 @@ from feeder.errors import BadFrame
 FORMATS = ["JPEG", "PNG", "WEBP"] + [name for name in ("AVIF",) if features.check(name.lower())]
 """What a camera sends. Pillow reads forty more, among them the ones with most past holes."""
 
+MAX_ASPECT = 100
+"""Scaling the short edge of a longer strip to a model's input makes gigabytes of it."""
+
 # EXIF tags, from the Exif 2.32 standard (CIPA DC-008).
 _EXIF_IFD = 0x8769
 _ORIENTATION = 0x0112
@@ -76,6 +79,8 @@ def decode(data: bytes, *, min_edge: int | None = None, max_pixels: int) -> Pict
 
 def _load(opened: Image.Image, min_edge: int | None, max_pixels: int) -> Picture:
     width, height = opened.size
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise BadFrame(f"{width} x {height} pixels are too long and thin for a picture")
     if width * height > max_pixels:
         raise BadFrame(f"{width} x {height} pixels are more than the {max_pixels} allowed")
     media_type = Image.MIME.get(opened.format or "", "application/octet-stream")

@@ -23,6 +23,8 @@ from feeder.errors import BadFrame
 MEMORY_LIMIT = 1 << 30
 """Address space of the child in bytes: libraries map most of it, pixels need a few hundred MB."""
 
+MAX_HEADER = 1 << 16
+
 
 @dataclass
 class DecoderProcess:
@@ -41,20 +43,20 @@ class DecoderProcess:
         watchdog.start()
         try:
             _send(child.stdin, {"min_edge": min_edge, "max_pixels": self.max_pixels}, data)
-            answer, pixels = _receive(child.stdout)
+            answer, pixels = _receive(child.stdout, 3 * self.max_pixels)
+            if "reason" in answer:
+                raise BadFrame(str(answer["reason"]))
+            image = Image.frombytes("RGB", tuple(answer.pop("size")), pixels)
+            return Picture(image=image, **answer)
         except (EOFError, OSError):
-            watchdog.cancel()
-            code = child.wait()
             self.close()
-            raise BadFrame(
-                f"the decoder died on it (exit {code}) or took over {self.timeout:g} s"
-            ) from None
+            raise BadFrame(f"the decoder died on it or took over {self.timeout:g} s") from None
+        except (ValueError, KeyError, TypeError) as error:
+            # A child that a picture has taken over may answer anything.
+            self.close()
+            raise BadFrame(f"the decoder answered nonsense: {error}") from error
         finally:
             watchdog.cancel()
-        if "reason" in answer:
-            raise BadFrame(answer["reason"])
-        image = Image.frombytes("RGB", tuple(answer.pop("size")), pixels)
-        return Picture(image=image, **answer)
 
     def close(self) -> None:
         """Ends the child; the next picture starts another."""
@@ -87,13 +89,15 @@ def _send(stream: IO[bytes], header: dict[str, Any], payload: bytes = b"") -> No
     stream.flush()
 
 
-def _receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
-    """Raises EOFError where the other side is gone."""
-    line = stream.readline()
+def _receive(stream: IO[bytes], most: int | None = None) -> tuple[dict[str, Any], bytes]:
+    """A header and at most `most` bytes. EOFError: the other side is gone; ValueError: nonsense."""
+    line = stream.readline(MAX_HEADER)
     if not line.endswith(b"\n"):
         raise EOFError
     header: dict[str, Any] = json.loads(line)
-    length = header.pop("bytes")
+    length = int(header.pop("bytes"))
+    if length < 0 or (most is not None and length > most):
+        raise ValueError(f"{length} bytes")
     payload = stream.read(length)
     if len(payload) < length:
         raise EOFError

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from feeder.clock import to_utc
+from feeder.clock import storable_ns, to_utc
 from feeder.decoder import Picture
 from feeder.decoder_process import DecoderProcess
 from feeder.domain import Frame, SettledPath, TimeSource
@@ -18,6 +18,9 @@ from feeder.errors import BadFrame, NotReady, Vanished
 
 MAX_ATTEMPTS = 3
 """Reads of a broken file before it is recorded as such: an upload may only be slow."""
+
+FIRST_YEAR, LAST_YEAR = 1990, 2199
+"""What a capture time is taken to mean: digital cameras, and dates every system can hold."""
 
 _TAKEN = re.compile(
     r"(?P<stamp>\d{4}:\d\d:\d\d \d\d:\d\d:\d\d)(?:\.(?P<fraction>\d+))?(?P<zone>Z|[+-]\d\d:\d\d)?"
@@ -38,7 +41,7 @@ class FrameReader:
         Raises NotReady where the file changed meanwhile or may be incomplete and has attempts
         left, Vanished where it is gone, OSError where the system will not let it be read.
         """
-        modified = datetime.fromtimestamp(source.mtime_ns / 1e9, UTC)
+        modified = _modified(source)
         if source.size > self.max_bytes:
             defect = f"{source.size} bytes are more than the {self.max_bytes} allowed"
             return Frame(source, "", modified, TimeSource.MTIME, defect=defect)
@@ -93,7 +96,7 @@ def read_settled(source: SettledPath) -> bytes:
             raise Vanished(f"{source.path} is no regular file")
         data = file.read(source.size + 1)
         after = os.fstat(descriptor)
-    now = (after.st_size, after.st_mtime_ns)
+    now = (after.st_size, storable_ns(after.st_mtime_ns))
     if now != (source.size, source.mtime_ns) or len(data) != source.size:
         raise NotReady("the file changed while it was read")
     return data
@@ -107,12 +110,21 @@ def capture_time(picture: Picture, zone: ZoneInfo | None) -> tuple[datetime, Tim
     fraction = (found["fraction"] or "").ljust(6, "0")[:6]
     try:
         naive = datetime.strptime(f"{found['stamp']}.{fraction}", "%Y:%m:%d %H:%M:%S.%f")
-        if found["zone"]:
-            aware = datetime.fromisoformat(naive.isoformat() + found["zone"])
-            return aware.astimezone(UTC), TimeSource.EXIF_OFFSET
-        return to_utc(naive, zone), TimeSource.EXIF
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
+    if not FIRST_YEAR <= naive.year <= LAST_YEAR:
+        return None  # a camera whose clock was never set
+    if found["zone"]:
+        aware = datetime.fromisoformat(naive.isoformat() + found["zone"])
+        return aware.astimezone(UTC), TimeSource.EXIF_OFFSET
+    return to_utc(naive, zone), TimeSource.EXIF
+
+
+def _modified(source: SettledPath) -> datetime:
+    """The file's mtime, held within the years that every later conversion can bear."""
+    earliest = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC).timestamp()
+    latest = datetime(LAST_YEAR, 12, 31, tzinfo=UTC).timestamp()
+    return datetime.fromtimestamp(min(max(source.mtime_ns / 1e9, earliest), latest), UTC)
 
 
 def _leaves(path: Path, folder: Path) -> bool:

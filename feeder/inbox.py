@@ -16,6 +16,8 @@ from pathlib import Path
 
 from watchdog.events import (
     EVENT_TYPE_CLOSED_NO_WRITE,
+    EVENT_TYPE_CREATED,
+    EVENT_TYPE_MOVED,
     EVENT_TYPE_OPENED,
     FileSystemEvent,
     FileSystemEventHandler,
@@ -23,7 +25,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from feeder.clock import Clock
+from feeder.clock import Clock, storable_ns
 from feeder.config import InboxSection
 from feeder.domain import Deployment, SettledPath
 
@@ -44,7 +46,7 @@ _UNWATCHABLE = ("nfs", "cifs", "smb", "fuse", "9p", "vboxsf", "drvfs", "afs", "c
 class _Waiting:
     """Paths waiting to stand still, the next due first; of those due together the oldest."""
 
-    _sources: dict[Path, SettledPath] = field(default_factory=dict)
+    _sources: dict[Path, tuple[float, SettledPath]] = field(default_factory=dict)
     _due: list[tuple[float, int, Path]] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -54,7 +56,7 @@ class _Waiting:
         return path in self._sources
 
     def push(self, source: SettledPath, due: float) -> None:
-        self._sources[source.path] = source
+        self._sources[source.path] = (due, source)
         heapq.heappush(self._due, (due, source.mtime_ns, source.path))
 
     def drop(self, path: Path) -> None:
@@ -63,9 +65,10 @@ class _Waiting:
     def pop(self, now: float) -> SettledPath | None:
         """The next source that is due, or None."""
         while self._due and self._due[0][0] <= now:
-            _, _, path = heapq.heappop(self._due)
-            if path in self._sources:
-                return self._sources.pop(path)
+            due, _, path = heapq.heappop(self._due)
+            # An entry whose path was dropped, or has waited anew since, means nothing.
+            if path in self._sources and self._sources[path][0] == due:
+                return self._sources.pop(path)[1]
         return None
 
     def next_due(self) -> float | None:
@@ -74,12 +77,16 @@ class _Waiting:
 
 @dataclass
 class _Watch:
-    """One deployment's folder under observation; `identity` tells it from a later namesake."""
+    """One deployment's folder under observation; `identity` tells it from a later namesake.
+
+    `refused` is the identity of a folder that the system would not watch.
+    """
 
     deployment: Deployment
     polling: bool
     observer: BaseObserver | None = None
     identity: tuple[int, int] | None = None
+    refused: tuple[int, int] | None = None
     state: str = ""
 
 
@@ -135,9 +142,8 @@ class Inbox:
         self._admit_dirty()
         self._advance_scan()
         source = self._settled(self._fresh) or self._settled(self._backlog)
-        scanning = self._scan_wanted or (
-            self._scan is not None and len(self._backlog) < MAX_WAITING
-        )
+        has_room = len(self._backlog) < MAX_WAITING
+        scanning = has_room and (self._scan_wanted or self._scan is not None)
         if source is None and not scanning:
             self._stirred.wait(min(wait, self._until_due()))
             self._stirred.clear()
@@ -260,19 +266,21 @@ class Inbox:
         """Every regular file below `folder`, without following links."""
         below = [folder]
         while below:
+            current = below.pop()
             try:
-                entries = os.scandir(below.pop())
-            except OSError:
-                continue  # gone, or not ours to read: the watch's state says so
-            with entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        if self._settings.recursive and not entry.name.startswith("."):
-                            below.append(Path(entry.path))
-                    elif self.is_picture_name(entry.name):
-                        source = _look(deployment, Path(entry.path))
-                        if source is not None:
-                            yield source
+                with os.scandir(current) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            if self._settings.recursive and not entry.name.startswith("."):
+                                below.append(Path(entry.path))
+                        elif self.is_picture_name(entry.name):
+                            source = _look(deployment, Path(entry.path))
+                            if source is not None:
+                                yield source
+            except FileNotFoundError:
+                continue  # gone since it was listed; of the drop folder itself the watch speaks
+            except OSError as error:
+                log.warning("cannot list %s: %s; the next scan tries again", current, error)
 
     def _keep_watching(self, watch: _Watch) -> None:
         """Makes sure the folder that is there now is the one being watched."""
@@ -284,8 +292,7 @@ class Inbox:
             _say(watch, f"waiting for {folder}")
             return
         identity = (found.st_dev, found.st_ino)
-        alive = watch.observer is not None and watch.observer.is_alive()
-        if alive and identity == watch.identity:
+        if identity == watch.refused or (identity == watch.identity and _is_alive(watch)):
             return
         _stop(watch)
         watch.identity = identity
@@ -306,6 +313,8 @@ class Inbox:
             reason = error.strerror or error
             seconds = self._settings.polling_seconds
             _say(watch, f"scanning {folder} every {seconds:g} s (not watched: {reason})")
+            # watchdog keeps the descriptors and threads of a failed start: not again, then.
+            watch.refused = watch.identity
             return
         watch.observer = observer
         _say(watch, f"watching {folder}")
@@ -334,6 +343,9 @@ class _Handler(FileSystemEventHandler):
         # Reading a file raises these two, and the daemon reads every file.
         if event.event_type in (EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE):
             return
+        # A folder is modified by every file in it, which raises events of its own.
+        if event.is_directory and event.event_type not in (EVENT_TYPE_CREATED, EVENT_TYPE_MOVED):
+            return
         for name in (event.src_path, event.dest_path):
             if name:
                 self._mark(self._deployment, Path(os.fsdecode(name)))
@@ -347,7 +359,7 @@ def _look(deployment: Deployment, path: Path) -> SettledPath | None:
         return None
     if not stat.S_ISREG(found.st_mode):
         return None
-    return SettledPath(deployment, path, found.st_size, found.st_mtime_ns)
+    return SettledPath(deployment, path, found.st_size, storable_ns(found.st_mtime_ns))
 
 
 def _say(watch: _Watch, state: str) -> None:
@@ -357,8 +369,21 @@ def _say(watch: _Watch, state: str) -> None:
         log.info("%s: %s", watch.deployment.name, state)
 
 
+def _is_alive(watch: _Watch) -> bool:
+    """Whether events still arrive: the observer goes on when what feeds it has died."""
+    if watch.polling:
+        return True
+    observer = watch.observer
+    return (
+        observer is not None
+        and observer.is_alive()
+        and all(emitter.is_alive() for emitter in observer.emitters)
+    )
+
+
 def _stop(watch: _Watch) -> None:
-    observer, watch.observer, watch.identity = watch.observer, None, None
+    observer, watch.observer = watch.observer, None
+    watch.identity = watch.refused = None
     if observer is not None and observer.is_alive():
         observer.stop()
         observer.join()

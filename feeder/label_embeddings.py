@@ -1,10 +1,11 @@
 """A vocabulary in a bundle's embedding space: from prompts, from the bundle, from photos."""
 
 import hashlib
+import logging
 import os
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from feeder.domain import Kind, Label, Vectors
 from feeder.encoder import unit
 from feeder.errors import VocabularyError
 from feeder.vocabulary import Vocabulary
+
+log = logging.getLogger("feeder.labels")
 
 EmbedTexts = Callable[[Sequence[str]], Vectors]
 
@@ -59,7 +62,10 @@ class PromptCache:
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
         if new:
             known.update(zip(new, embed_texts(new), strict=True))
-            self._save(known)
+            try:
+                self._save(known)
+            except OSError as error:
+                log.warning("the prompts could not be cached: %s", error)
         return np.stack([known[prompt] for prompt in prompts])
 
     @property
@@ -103,22 +109,27 @@ def embed(
     """Every label of `vocabulary` as unit vectors of `bundle`.
 
     `embed_texts` is the bundle's text encoder, None where it has none: then the bundle's own
-    labels are selected from. Raises VocabularyError for a label that cannot be embedded.
+    labels are selected from. A label learnt from photos by another bundle is skipped. Raises
+    VocabularyError for a label that cannot be embedded.
     """
+    stale = tuple(label.name for label in vocabulary.labels if _is_stale(label, bundle))
+    vocabulary = replace(
+        vocabulary, labels=tuple(one for one in vocabulary.labels if one.name not in stale)
+    )
     if embed_texts is None:
         rows, labels, skipped = _from_bundle(vocabulary, bundle)
     else:
         rows, labels, skipped = _from_text(vocabulary, embed_texts), vocabulary.labels, ()
     taught = [index for index, label in enumerate(labels) if label.photos is not None]
     for index in taught:
-        rows[index] = _from_photos(labels[index], bundle)
+        rows[index] = _from_photos(labels[index])
     embeddings = LabelEmbeddings(
         labels=labels,
         vectors=np.concatenate([vectors for vectors, _ in rows]),
         bias=np.concatenate([bias for _, bias in rows]),
         owner=np.repeat(np.arange(len(rows)), [len(bias) for _, bias in rows]),
         digest=_digest(vocabulary, labels),
-        skipped=skipped,
+        skipped=(*skipped, *(f"{name} (learnt by another model)" for name in stale)),
     )
     for index in taught if len(taught) < len(labels) else ():
         _balance(embeddings, index, bundle)
@@ -215,19 +226,28 @@ def save_photos(path: Path, embeddings: Sequence[Vectors], bundle: Bundle) -> No
         np.savez(file, embeddings=np.array(embeddings, np.float16), bundle_digest=bundle.digest)
 
 
-def _photo_embeddings(label: Label, bundle: Bundle) -> Vectors:
+def _is_stale(label: Label, bundle: Bundle) -> bool:
+    """Whether the label was learnt from photos in another bundle's embedding space."""
+    if label.photos is None:
+        return False
+    try:
+        with np.load(label.photos, allow_pickle=False) as stored:
+            return str(stored["bundle_digest"]) != bundle.digest
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise VocabularyError(
+            f"The example photos of {label.name!r} cannot be read: {error}.",
+            f'Run `feeder labels remove "{label.name}"`, then add it again.',
+        ) from error
+
+
+def _photo_embeddings(label: Label) -> Vectors:
     assert label.photos is not None
     with np.load(label.photos, allow_pickle=False) as stored:
-        if str(stored["bundle_digest"]) == bundle.digest:
-            return unit(stored["embeddings"].astype(np.float32))
-    raise VocabularyError(
-        f"The example photos of {label.name!r} were read by another model.",
-        f'Run `feeder labels add "{label.name}" --photos FOLDER --replace`.',
-    )
+        return unit(stored["embeddings"].astype(np.float32))
 
 
-def _from_photos(label: Label, bundle: Bundle) -> _Rows:
-    return mean_direction(_photo_embeddings(label, bundle)), np.zeros(1, np.float32)
+def _from_photos(label: Label) -> _Rows:
+    return mean_direction(_photo_embeddings(label)), np.zeros(1, np.float32)
 
 
 def _balance(embeddings: LabelEmbeddings, index: int, bundle: Bundle) -> None:
@@ -237,7 +257,7 @@ def _balance(embeddings: LabelEmbeddings, index: int, bundle: Bundle) -> None:
     little beside a prompt's. Each photo is compared with the mean of the others, and the bias
     gives the median photo fixed odds over the best label of another kind of origin.
     """
-    photos = _photo_embeddings(embeddings.labels[index], bundle)
+    photos = _photo_embeddings(embeddings.labels[index])
     scale = bundle.manifest.logit_scale
     others = unit(photos.sum(axis=0, keepdims=True) - photos)
     own = scale * np.einsum("nd,nd->n", photos, others)

@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 
 from feeder import schema
 from feeder.clock import Clock, parse_utc, utc_text
-from feeder.domain import Deployment, Frame, Label, Prediction, SettledPath
+from feeder.domain import Deployment, Frame, Label, Prediction, SettledPath, unclassified
 from feeder.errors import LogbookError
 
 BUSY_SECONDS = 2.0
@@ -38,9 +38,12 @@ class Logbook:
     a power cut costs reading those again and nothing else.
     """
 
-    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
         self._connection = connection
+        self._path = path
+        self._identity = _identity(path)
         self._clock = clock
+        self._names: dict[str, tuple[str, ...]] = {}
         self._pending: list[_Row] = []
         self._pending_paths: set[tuple[Any, ...]] = set()
         self._pending_digests: set[tuple[str, str]] = set()
@@ -63,7 +66,7 @@ class Logbook:
                 f"The log {path} cannot be opened: {error}.",
                 "`feeder doctor` looks at the file, its folder and the disk.",
             ) from error
-        return cls(connection, clock or Clock())
+        return cls(connection, path, clock or Clock())
 
     def append(self, frame: Frame, prediction: Prediction) -> None:
         """Takes a frame and its verdict for the next commit."""
@@ -108,15 +111,20 @@ class Logbook:
     def commit(self) -> None:
         """Writes what is pending in one transaction, durably.
 
-        Raises sqlite3.Error where the disk is full or the database stays locked; everything is
-        still pending then.
+        Raises sqlite3.OperationalError where the disk is full or the database stays locked, and
+        LogbookError where the file was taken away; everything is still pending then.
         """
         if not self._pending:
             return
+        if _identity(self._path) != self._identity:
+            raise LogbookError(
+                f"The log {self._path} was moved or deleted while it was written to.",
+                "Start again; frames that are still in their folder are read again.",
+            )
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             for row in self._pending:
-                self._write(row)
+                self._write_or_explain(row)
             self._connection.execute("COMMIT")
         except BaseException:
             # SQLite has rolled back by itself after some errors, a full disk among them.
@@ -129,26 +137,27 @@ class Logbook:
         self._pending_digests.clear()
 
     def register_vocabulary(self, digest: str, labels: Sequence[Label]) -> None:
-        """Keeps what a vocabulary digest stands for, so that old rows stay readable."""
+        """Says what a vocabulary digest stands for; kept with the first row that bears it."""
         described = [
             {"name": at.name, "scientific_name": at.scientific_name, "kind": at.kind}
             for at in labels
         ]
-        self._connection.execute(
-            "INSERT OR IGNORE INTO vocabulary (digest, labels) VALUES (?, ?)",
-            (digest, json.dumps(described)),
-        )
+        self._names[f"vocabulary {digest}"] = (json.dumps(described),)
 
     def register_model(self, digest: str, name: str) -> None:
-        """Keeps which bundle a model digest stands for."""
-        self._connection.execute(
-            "INSERT OR IGNORE INTO model (digest, name) VALUES (?, ?)", (digest, name)
-        )
+        """Says which bundle a model digest stands for, likewise."""
+        self._names[f"model {digest}"] = (name,)
+
+    def forget_deployments(self) -> None:
+        """Lets a deployment's changed place or zone be written with its next frame."""
+        self._ids.clear()
 
     def close(self) -> None:
-        """Commits and closes."""
-        self.commit()
-        self._connection.close()
+        """Commits and closes; raises as `commit` does, closed all the same."""
+        try:
+            self.commit()
+        finally:
+            self._connection.close()
 
     def _take(self, row: _Row) -> None:
         if not self._pending:
@@ -160,12 +169,29 @@ class Logbook:
     def _exists(self, sql: str, values: tuple[Any, ...]) -> bool:
         return self._connection.execute(sql, values).fetchone() is not None
 
+    def _write_or_explain(self, row: _Row) -> None:
+        """Writes a row; one that the database refuses is kept as unclassified, with the reason.
+
+        Otherwise a single frame could hold up every later one.
+        """
+        self._connection.execute("SAVEPOINT row")
+        try:
+            self._write(row)
+        except sqlite3.OperationalError:
+            raise
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            self._connection.execute("ROLLBACK TO row")
+            self._ids.clear()
+            reason = printable(f"it could not be logged: {error}".encode(errors="replace"))
+            self._write(replace(row, prediction=unclassified(reason)))
+        self._connection.execute("RELEASE row")
+
     def _write(self, row: _Row) -> None:
         deployment_id = self._deployment(row.frame.source.deployment, row.received_at)
         media_id, is_new = self._media(deployment_id, row)
         _, name, size, mtime_ns = _path_key(row.frame.source)
         self._connection.execute(
-            "INSERT OR IGNORE INTO path VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO path VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (deployment_id, name, size, mtime_ns, media_id),
         )
         if row.prediction is not None and is_new:
@@ -231,11 +257,13 @@ class Logbook:
             for other in prediction.candidates[1:]
         ]
         self._connection.execute(
-            "INSERT OR IGNORE INTO observation (media_id, observation_type, label,"
+            "INSERT INTO observation (media_id, observation_type, label,"
             " scientific_name, ebird_code, kind, classification_method, classified_by,"
             " classification_timestamp, classification_probability, bird_probability, margin,"
             " cosine, reason, runners_up, model_id, vocabulary_id)"
-            " VALUES (?, ?, ?, ?, ?, ?, 'machine', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, 'machine', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            # Not OR IGNORE, which would also pass over a verdict that breaks a rule.
+            " ON CONFLICT DO NOTHING",
             (
                 media_id,
                 prediction.observation_type.value,
@@ -258,7 +286,8 @@ class Logbook:
         if prediction.embedding is not None:
             vector = prediction.embedding.astype("<f2").tobytes()
             self._connection.execute(
-                "INSERT OR IGNORE INTO embedding VALUES (?, ?, ?)", (media_id, model_id, vector)
+                "INSERT INTO embedding VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (media_id, model_id, vector),
             )
 
     def _id_of(self, table: str, digest: str) -> int | None:
@@ -270,7 +299,11 @@ class Logbook:
                 f"SELECT {table}_id FROM {table} WHERE digest = ?", (digest,)
             ).fetchone()
             if found is None:
-                raise ValueError(f"{table} {digest} was never registered")
+                column = {"model": "name", "vocabulary": "labels"}[table]
+                found = self._connection.execute(
+                    f"INSERT INTO {table} (digest, {column}) VALUES (?, ?) RETURNING {table}_id",
+                    (digest, *self._names[key]),
+                ).fetchone()
             self._ids[key] = int(found[0])
         return self._ids[key]
 
@@ -323,7 +356,7 @@ class LogReader:
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         sql = f"SELECT * FROM sighting{where} ORDER BY timestamp DESC, media_id DESC LIMIT ?"
         values.append(-1 if query.limit is None else query.limit)
-        with closing(self._connect()) as connection:
+        with self._connect() as connection:
             for row in connection.execute(sql, values):
                 yield {
                     **row,
@@ -334,7 +367,7 @@ class LogReader:
     def count(self) -> dict[str, int]:
         """Frames in the log by their current observation type."""
         sql = "SELECT observation_type AS type, count(*) AS n FROM current_observation GROUP BY 1"
-        with closing(self._connect()) as connection:
+        with self._connect() as connection:
             return {row["type"]: row["n"] for row in connection.execute(sql)}
 
     def embeddings(self, model_digest: str) -> tuple[list[int], np.ndarray[Any, Any]]:
@@ -343,34 +376,46 @@ class LogReader:
             "SELECT media_id, vector FROM embedding JOIN model USING (model_id)"
             " WHERE digest = ? ORDER BY media_id"
         )
-        with closing(self._connect()) as connection:
+        with self._connect() as connection:
             rows = connection.execute(sql, (model_digest,)).fetchall()
         vectors = [np.frombuffer(row["vector"], "<f2").astype(np.float32) for row in rows]
         return [row["media_id"] for row in rows], np.array(vectors)
 
     def problems(self) -> list[str]:
         """What SQLite's own quick check finds wrong; empty where nothing is."""
-        with closing(self._connect()) as connection:
+        with self._connect() as connection:
             said = [str(row["quick_check"]) for row in connection.execute("PRAGMA quick_check")]
         return [] if said == ["ok"] else said
 
-    def _connect(self) -> sqlite3.Connection:
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        """A connection that cannot write; what SQLite finds wrong becomes a LogbookError."""
+        missing = LogbookError(
+            f"There is no log at {self.path} yet.",
+            "`feeder run` starts one; `--config` chooses another.",
+        )
         if not self.path.exists():
-            raise LogbookError(
-                f"There is no log at {self.path} yet.",
-                "`feeder run` starts one; `--config` chooses another.",
-            )
+            raise missing
+        uri = f"{self.path.absolute().as_uri()}?mode=ro"
         try:
-            connection = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS
-            )
-            schema.check(connection, self.path)
-            connection.row_factory = _as_dict
+            with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
+                if schema.check(connection, self.path) == 0:
+                    raise missing
+                connection.row_factory = _as_dict
+                yield connection
         except sqlite3.Error as error:
             raise LogbookError(
                 f"The log {self.path} cannot be read: {error}.", "`feeder doctor` looks at it."
             ) from error
-        return connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tells the file that was opened from another in its place; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def printable(name: bytes) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import tomlkit
 from tomlkit.items import AoT
 
+from feeder import vocabulary as vocabularies
 from feeder.domain import Label
 from feeder.errors import VocabularyError
 from feeder.vocabulary import Vocabulary, spelling
@@ -16,10 +17,13 @@ from feeder.vocabulary import Vocabulary, spelling
 _HEADING = "Your own labels, added to or removed from the vocabulary; see `feeder labels --help`."
 
 
-def add(path: Path, label: Label, *, replace: bool = False) -> None:
-    """Appends `label` to the file at `path`, made if need be; `replace` drops its old entry."""
+def add(path: Path, label: Label, base: Vocabulary, *, replace: bool = False) -> None:
+    """Appends `label` to the file at `path`, made if need be; `replace` drops its old entry.
+
+    `base` is the vocabulary the file adds to. Raises VocabularyError, the file left as it was.
+    """
     document = _load(path)
-    entries = _entries(document)
+    entries = _entries(document, path)
     if replace:
         _drop(entries, label.name)
     entry = tomlkit.table()
@@ -34,14 +38,15 @@ def add(path: Path, label: Label, *, replace: bool = False) -> None:
     if label.photos is not None:
         entry["photos"] = label.photos.relative_to(path.parent).as_posix()
     entries.append(entry)
-    _save(path, document)
+    _save(path, document, base)
 
 
-def remove(path: Path, name: str, vocabulary: Vocabulary) -> Label:
-    """Takes the label called `name` out of `vocabulary`, by way of the file at `path`.
+def remove(path: Path, name: str, base: Vocabulary) -> Label:
+    """Takes the label called `name` out of `base` with the user's labels.
 
     Raises VocabularyError where there is no such label.
     """
+    vocabulary = vocabularies.with_own(base, path)
     label = vocabulary.find(name)
     if label is None:
         raise VocabularyError(
@@ -50,23 +55,24 @@ def remove(path: Path, name: str, vocabulary: Vocabulary) -> Label:
         )
     document = _load(path)
     if label.name in vocabulary.own:
-        _drop(_entries(document), label.name)
-        if label.photos is not None:
-            label.photos.unlink(missing_ok=True)
+        _drop(_entries(document, path), label.name)
     else:
         document.setdefault("remove", []).append(label.name)
-    _save(path, document)
+    _save(path, document, base)
+    if label.photos is not None:
+        label.photos.unlink(missing_ok=True)
     return label
 
 
-def restore(path: Path, name: str) -> bool:
+def restore(path: Path, name: str, base: Vocabulary) -> bool:
     """Undoes the removal of a shipped label; False where it was not removed."""
     document = _load(path)
     removed = document.get("remove", [])
+    label = base.find(name)
     for entry in removed:
-        if spelling(entry) == spelling(name):
+        if label is not None and base.find(entry) == label:
             removed.remove(entry)
-            _save(path, document)
+            _save(path, document, base)
             return True
     return False
 
@@ -81,20 +87,28 @@ def _load(path: Path) -> tomlkit.TOMLDocument:
     return document
 
 
-def _entries(document: tomlkit.TOMLDocument) -> AoT:
+def _entries(document: tomlkit.TOMLDocument, path: Path) -> AoT:
     entries = document.setdefault("label", tomlkit.aot())
-    assert isinstance(entries, AoT)
+    if not isinstance(entries, AoT):
+        raise VocabularyError(
+            f"{path}: the labels are written as one list.", "Write each under its own [[label]]."
+        )
     return entries
 
 
 def _drop(entries: AoT, name: str) -> None:
     for index in reversed(range(len(entries))):
-        if entries[index]["name"] == name:
+        if spelling(entries[index]["name"]) == spelling(name):
             del entries[index]
 
 
-def _save(path: Path, document: tomlkit.TOMLDocument) -> None:
+def _save(path: Path, document: tomlkit.TOMLDocument, base: Vocabulary) -> None:
+    """Writes the file whole, and only once it has been read back without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
-    beside.write_text(tomlkit.dumps(document), encoding="utf-8")
-    os.replace(beside, path)
+    try:
+        beside.write_text(tomlkit.dumps(document), encoding="utf-8")
+        vocabularies.with_own(base, beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ DEFAULT_TEMPLATES = ("a photo of a {label}.",)
 class _LabelEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1)
+    name: str = Field(pattern=r"\S")
     kind: Kind
     scientific_name: str = ""
     ebird_code: str = ""
@@ -96,15 +96,17 @@ def digest(vocabulary: Vocabulary) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def read(path: Path) -> Vocabulary:
-    """Reads a vocabulary file with all it includes.
+def read(path: Path, including: tuple[Path, ...] = ()) -> Vocabulary:
+    """Reads a vocabulary file with all it includes; `including` are the files that include it.
 
     Raises VocabularyError naming the file, the label and the key that is wrong.
     """
+    if path in including:
+        raise VocabularyError(f"{path} includes itself.", "Take the name out of `include`.")
     file = _parse(path)
     labels = [_label(entry, path) for entry in file.label]
     for name in file.include:
-        labels += read(path.with_name(f"{name}.toml")).labels
+        labels += read(path.with_name(f"{name}.toml"), (*including, path)).labels
     _check_unique(labels, path)
     templates = tuple(file.templates) or DEFAULT_TEMPLATES
     for template in templates:
@@ -190,7 +192,8 @@ def _place(where: Sequence[int | str], content: dict[str, Any]) -> str:
     words: list[str] = []
     for part in where:
         if isinstance(part, int) and words == ["label"]:
-            name = content["label"][part].get("name", "")
+            entry = content["label"][part]
+            name = entry.get("name", "") if isinstance(entry, dict) else ""
             words = [f"label {part + 1}" + (f' ("{name}")' if name else "")]
         else:
             words.append(str(part))

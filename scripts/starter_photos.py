@@ -249,12 +249,16 @@ class Data:
     """The photographs as arrays of n rows, and the `labels` they may have.
 
     `features` [n, variants, views, d]; `target` [n] is the index of each photograph's label, -1
-    for a bird of unknown species; `birds` [labels]; `group` [n] is equal for copies of a picture.
+    for a bird of unknown species; `group` [n] is equal for copies of a picture; `birds` [labels];
+    `weight` [labels] is what all photographs of each label weigh together, and `prior` [labels],
+    in logits, how much likelier each is at a feeder than among the photographs so weighed.
     """
 
     photos: list[Photo]
     labels: list[str]
     birds: Flags
+    weight: Floats
+    prior: Floats
     features: Floats
     target: Ints
     group: Ints

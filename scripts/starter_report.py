@@ -45,10 +45,12 @@ class Report:
         self._row("not a bird, but named one", named_bird[~bird])
         for label in np.unique(target[~bird]):
             self._row(f"{data.labels[label]}, but named a bird", named_bird[target == label])
-        for name in np.unique(source[species]):
+        sources = np.unique(source[species])
+        for name in sources if len(sources) > 1 else ():
             self._row(f"species right, {name}", right[species & (source == name)])
         error = _calibration_error(probability[species].max(axis=1), right[species])
-        self.text += f"\nExpected calibration error over those species: {error:.3f}\n"
+        if species.any():
+            self.text += f"\nExpected calibration error over those species: {error:.3f}\n"
 
     def named(self, probability: Floats) -> int:
         """The label that Feeder would log for `probability` [labels], -1 for none."""
@@ -86,7 +88,7 @@ def _wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
         k / n + z * z / (2 * n),
         z * np.sqrt(k / n * (1 - k / n) / n + (z / n) ** 2 / 4),
     )
-    return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
+    return max(0.0, (middle - spread) / (1 + z * z / n)), (middle + spread) / (1 + z * z / n)
 
 
 def _calibration_error(confidence: Floats, right: Flags, bins: int = 15) -> float:

@@ -205,16 +205,17 @@ def test_a_label_can_be_learnt_from_photos(
     assert best.label.name != "Gertrude"
 
 
-def test_photos_of_another_model_are_refused(tiny_clip: Path, tmp_path: Path) -> None:
-    """Example embeddings are bound to the bundle that made them."""
+def test_photos_of_another_model_are_skipped(tiny_clip: Path, tmp_path: Path) -> None:
+    """Example embeddings are bound to the bundle that made them; another one does without."""
     bundle = Bundle.open(tiny_clip)
     photos = tmp_path / "g.npz"
     np.savez(photos, embeddings=np.ones((3, 16), np.float16), bundle_digest="other")
     vocabulary = Vocabulary(
         "v", ("{label}",), (Label("a", Kind.BIRD), Label("g", Kind.BIRD, photos=photos))
     )
-    with pytest.raises(VocabularyError, match="another model"):
-        Classifier(bundle, vocabulary)
+    classifier = Classifier(bundle, vocabulary)
+    assert [label.name for label in classifier.labels] == ["a"]
+    assert classifier.embeddings.skipped == ("g (learnt by another model)",)
 
 
 ROBIN = Label("robin", Kind.BIRD)

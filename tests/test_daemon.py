@@ -134,18 +134,25 @@ def test_a_file_written_again_in_place_is_a_new_frame(feeder: Feeder) -> None:
 
 def test_killed_at_any_moment_it_loses_and_doubles_nothing(feeder: Feeder) -> None:
     """After kill -9 in the middle of a backlog, the next start completes it, each frame once."""
+    with feeder.config.open("a", encoding="utf-8") as config:
+        config.write("[logbook]\ncommit_rows = 2\n")
     feeder.folder.mkdir()
-    names = [f"{number:02}.jpg" for number in range(40)]
+    names = [f"{number:03}.jpg" for number in range(200)]
     for shade, name in enumerate(names):
         picture(feeder.folder / name, shade)
-    for count in (3, 12):
+    for count in (5, 25):
         feeder.start()
-        feeder.until(lambda count=count: feeder.said().count(" ms") >= count)
+        feeder.until(lambda count=count: len(feeder.files()) >= count)
         feeder.stop(signal.SIGKILL)
+        assert count <= len(feeder.files()) < len(names)
     feeder.start("--once")
     assert feeder.process is not None
     assert feeder.process.wait(PATIENCE) == 0
     assert feeder.files() == names
+    with closing(sqlite3.connect(feeder.database)) as connection:
+        for table in ("observation", "path", "embedding"):
+            (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+            assert count == len(names), table
 
 
 def test_broken_files_are_rows_and_stop_nothing(feeder: Feeder) -> None:
@@ -162,6 +169,41 @@ def test_broken_files_are_rows_and_stop_nothing(feeder: Feeder) -> None:
     feeder.until(lambda: "z.jpg" in feeder.files())
     assert feeder.stop() == 0
     assert LogReader(feeder.database).count()["unclassified"] == 3
+
+
+def test_extreme_files_stop_nothing(feeder: Feeder) -> None:
+    """Times no calendar holds and strips a thousand times as long as wide are rows like others."""
+    feeder.folder.mkdir()
+    for name, seconds in (("future.jpg", 9_300_000_000), ("past.jpg", -9_000_000_000)):
+        path = picture(feeder.folder / name, seconds % 255)
+        os.utime(path, (seconds, seconds))
+    golden_image().resize((20_000, 1)).save(feeder.folder / "strip.png")
+    exif = golden_image().getexif()
+    exif.get_ifd(0x8769)[0x9003] = "0001:01:01 00:00:00"
+    golden_image().save(feeder.folder / "year1.jpg", exif=exif)
+    feeder.start("--once")
+    assert feeder.process is not None
+    assert feeder.process.wait(PATIENCE) == 0
+    assert feeder.files() == ["future.jpg", "past.jpg", "strip.png", "year1.jpg"]
+    assert LogReader(feeder.database).count()["unclassified"] == 1
+
+
+def test_it_goes_on_when_nobody_reads_its_output(feeder: Feeder) -> None:
+    """A closed pipe ends the lines, not the log."""
+    feeder.folder.mkdir()
+    for shade in range(5):
+        picture(feeder.folder / f"{shade}.jpg", shade)
+    done = subprocess.run(
+        f"'{sys.executable}' -u -m feeder --config '{feeder.config}' run --once | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.stdout.startswith("watching")
+    assert "Traceback" not in done.stderr
+    assert len(feeder.files()) == 5
 
 
 def test_once_drains_and_leaves(feeder: Feeder) -> None:
@@ -185,6 +227,25 @@ def test_a_signal_ends_it_with_everything_written(feeder: Feeder, number: int) -
     feeder.until(lambda: " ms" in feeder.said())
     assert feeder.stop(number) == 0
     assert len(feeder.files()) == feeder.said().count(" ms") > 0
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [("deployment", 'folder = "config.toml"'), ("model", 'bundle = "nowhere"')],
+)
+def test_a_reload_that_cannot_work_changes_nothing(section: str, line: str, feeder: Feeder) -> None:
+    """A drop folder that is a file, or a missing model, is refused and the old settings stay."""
+    feeder.start()
+    assert feeder.process is not None
+    key = line.partition(" ")[0]
+    lines = feeder.config.read_text(encoding="utf-8").splitlines()
+    changed = [line if old.startswith(f"{key} =") else old for old in lines]
+    feeder.config.write_text("\n".join(changed), encoding="utf-8")
+    feeder.process.send_signal(signal.SIGHUP)
+    feeder.until(lambda: "config kept as it was" in feeder.said())
+    picture(feeder.folder / "a.jpg", 1)
+    feeder.until(lambda: feeder.files() == ["a.jpg"])
+    assert feeder.stop() == 0
 
 
 def test_sighup_reads_the_config_again(feeder: Feeder) -> None:
@@ -247,6 +308,22 @@ def test_the_service_manager_is_told(feeder: Feeder, tmp_path: Path) -> None:
         last = b""
         while not last.startswith(b"STOPPING=1"):
             last = manager.recv(4096)
+
+
+def test_every_awkward_file_becomes_a_row(feeder: Feeder, photos: Path) -> None:
+    """A folder of broken and odd files, dropped in while it runs, ends as a row for each path."""
+    feeder.start()
+    shutil.copytree(photos / "decoders", feeder.folder / "decoders")
+    count = sum(path.is_file() for path in (feeder.folder / "decoders").rglob("*"))
+
+    def paths() -> int:
+        with closing(sqlite3.connect(feeder.database)) as connection:
+            return int(connection.execute("SELECT count(*) FROM path").fetchone()[0])
+
+    feeder.until(lambda: paths() == count)
+    picture(feeder.folder / "good.jpg", 1)
+    feeder.until(lambda: "good.jpg" in feeder.files())
+    assert feeder.stop() == 0
 
 
 def test_real_frames_are_logged(feeder: Feeder, photos: Path) -> None:

@@ -23,7 +23,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from feeder import evaluation_report, metrics
+from feeder import config, evaluation_report, metrics
 from feeder.bundle import Bundle, Thresholds
 from feeder.classifier import Classifier
 from feeder.cli import app
@@ -542,8 +542,9 @@ def vocabulary_file(tmp_path: Path) -> Path:
 
 def run(tmp_path: Path, *arguments: object) -> Result:
     """`feeder eval` with settings of its own."""
-    config = ["--config", str(tmp_path / "config.toml")]
-    return CliRunner().invoke(app, [*config, "eval", *map(str, arguments)])
+    path = tmp_path / "config.toml"
+    path.write_text(config.fresh(), encoding="utf-8")
+    return CliRunner().invoke(app, ["--config", str(path), "eval", *map(str, arguments)])
 
 
 def test_the_command_writes_json_and_a_report(

@@ -8,7 +8,7 @@ import pytest
 
 from feeder.config import InboxSection
 from feeder.domain import Deployment, SettledPath
-from feeder.inbox import Inbox, file_system
+from feeder.inbox import Inbox, _is_alive, file_system
 from tests.conftest import FakeClock
 
 SETTLE = 1.0
@@ -178,6 +178,24 @@ def test_a_path_put_back_comes_again_and_counts(
     assert third.attempt == 0
 
 
+def test_a_path_put_back_waits_its_time(
+    folder: Path, open_inbox: OpenInbox, time: FakeClock
+) -> None:
+    """What an earlier wait left behind does not bring a path back early."""
+    (folder / "a.jpg").write_bytes(b"half")
+    inbox = open_inbox()
+    drain(inbox)
+    inbox._mark(Deployment("garden", folder), folder / "a.jpg")
+    drain(inbox)
+    time.advance(SETTLE)
+    (first,) = drain(inbox)
+    inbox.put_back(first)
+    time.advance(SETTLE)
+    assert drain(inbox) == []
+    time.advance(SETTLE)
+    assert len(drain(inbox)) == 1
+
+
 def test_new_frames_come_before_the_backlog(
     folder: Path, open_inbox: OpenInbox, time: FakeClock
 ) -> None:
@@ -257,6 +275,44 @@ def test_real_events_bring_a_file_at_once(
         found = next(filter(None, (inbox.take(0.5) for _ in range(20))), None)
         assert found is not None
         assert found.path.name == "bird.jpg"
+    finally:
+        inbox.close()
+
+
+def test_a_folder_made_anew_is_watched_again(tmp_path: Path, folder: Path) -> None:
+    """When the drop folder is deleted and made again, events come from the new one."""
+    section = InboxSection(settle_seconds=0.05, watcher="native", rescan_seconds=0.2)
+    inbox = Inbox((Deployment("garden", folder),), section, lambda source: False)
+    inbox.start()
+    try:
+        folder.rmdir()
+        folder.mkdir()
+        while inbox._watches[0].observer is None or not _is_alive(inbox._watches[0]):
+            inbox.take(0.1)
+        inbox._scan_due = float("inf")
+        while inbox._scan is not None:
+            inbox.take(0.1)
+        (folder / "bird.jpg").write_bytes(b"bird")
+        found = next(filter(None, (inbox.take(0.5) for _ in range(20))), None)
+        assert found is not None
+    finally:
+        inbox.close()
+
+
+def test_a_frame_in_a_folder_below_costs_no_scan(folder: Path) -> None:
+    """A file in a dated folder is found by its own event; the tree is not walked for it."""
+    (folder / "day").mkdir()
+    section = InboxSection(settle_seconds=0.05, watcher="native", rescan_seconds=3600)
+    inbox = Inbox((Deployment("garden", folder),), section, lambda source: False)
+    inbox.start()
+    try:
+        while not inbox.is_empty:
+            inbox.take(0.1)
+        due = inbox._scan_due
+        (folder / "day" / "bird.jpg").write_bytes(b"bird")
+        found = next(filter(None, (inbox.take(0.5) for _ in range(20))), None)
+        assert found is not None
+        assert inbox._scan_due == due
     finally:
         inbox.close()
 

@@ -217,6 +217,32 @@ def test_a_failed_commit_keeps_every_row(logbook: Logbook, path: Path) -> None:
     assert rows(path, "media") == 1
 
 
+def test_a_row_the_database_refuses_holds_up_no_other(logbook: Logbook, path: Path) -> None:
+    """A verdict that breaks a rule is kept as unclassified with the reason, others as they are."""
+    logbook.append(frame(1), replace(seen(), reason="\udcff is no text"))
+    logbook.append(frame(2), seen())
+    logbook.commit()
+    assert LogReader(path).count() == {"animal": 1, "unclassified": 1}
+
+
+def test_a_log_that_was_taken_away_is_noticed(logbook: Logbook, path: Path) -> None:
+    """Rows are not written into a file that nobody can find any more."""
+    logbook.append(frame(1), seen())
+    path.rename(path.with_suffix(".old"))
+    with pytest.raises(LogbookError, match="moved or deleted"):
+        logbook.commit()
+    path.with_suffix(".old").rename(path)
+
+
+def test_the_newest_sightings_are_read_off_an_index(logbook: Logbook, path: Path) -> None:
+    """The default listing does not sort the whole history."""
+    with sqlite3.connect(path) as connection:
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT * FROM sighting ORDER BY timestamp DESC LIMIT 20"
+        ).fetchall()
+    assert "media_timestamp" in str(plan)
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -259,8 +285,8 @@ def test_a_missing_log_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_reader_never_writes(logbook: Logbook, path: Path) -> None:
     """The reading connection refuses to change anything."""
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        LogReader(path)._connect().execute("DELETE FROM media")
+    with pytest.raises(LogbookError, match="readonly"), LogReader(path)._connect() as connection:
+        connection.execute("DELETE FROM media")
 
 
 def test_the_database_is_durable_and_sound(logbook: Logbook, path: Path) -> None:

@@ -75,6 +75,8 @@ def test_a_label_is_found_by_any_of_its_names(name: str, birds: Path) -> None:
         ('[[label]]\nname = "A"\nkind = "bird"\n[[label]]\nname = "a"\nkind = "bird"', "both"),
         ('templates = ["a photo"]', "{label}"),
         ('include = ["nowhere"]', "nowhere"),
+        ('include = ["wrong"]', "includes itself"),
+        ("label = [1]", "label 1"),
         ("[[label]\n", "line 1"),
     ],
 )
@@ -101,21 +103,35 @@ def test_own_labels_are_added_and_removed(birds: Path, tmp_path: Path) -> None:
     own = tmp_path / "labels.toml"
     base = vocabularies.read(birds)
     assert vocabularies.with_own(base, own) == base
-    own_labels.add(own, Label("Eurasian Siskin", Kind.BIRD, "Spinus spinus"))
-    own_labels.remove(own, "house finch", vocabularies.with_own(base, own))
+    own_labels.add(own, Label("Eurasian Siskin", Kind.BIRD, "Spinus spinus"), base)
+    own_labels.remove(own, "house finch", base)
     changed = vocabularies.with_own(base, own)
     assert [label.name for label in changed.labels] == ["wild", "night", "Eurasian Siskin"]
     assert changed.own == {"Eurasian Siskin"}
-    own_labels.remove(own, "Eurasian Siskin", changed)
-    assert own_labels.restore(own, "House Finch")
+    own_labels.remove(own, "Eurasian Siskin", base)
+    assert own_labels.restore(own, "houfin", base)
     assert vocabularies.with_own(base, own).labels == base.labels
 
 
-def test_own_labels_keep_the_users_comments(tmp_path: Path) -> None:
+def test_a_mistaken_addition_leaves_the_file_as_it_was(birds: Path, tmp_path: Path) -> None:
+    """A label that clashes with another, or has no name, is refused before anything is written."""
+    own = tmp_path / "labels.toml"
+    base = vocabularies.read(birds)
+    own_labels.add(own, Label("Gertrude", Kind.BIRD), base)
+    before = own.read_text(encoding="utf-8")
+    for name in ("gertrude", "House Finch", " "):
+        with pytest.raises(VocabularyError):
+            own_labels.add(own, Label(name, Kind.BIRD), base)
+    assert own.read_text(encoding="utf-8") == before
+    own_labels.add(own, Label("gertrude", Kind.BIRD), base, replace=True)
+    assert vocabularies.with_own(base, own).own == {"gertrude"}
+
+
+def test_own_labels_keep_the_users_comments(birds: Path, tmp_path: Path) -> None:
     """What a person wrote into the file stays when the program adds to it."""
     own = tmp_path / "labels.toml"
     own.write_text('# my garden\n[[label]]\nname = "Gertrude"\nkind = "bird"\n', encoding="utf-8")
-    own_labels.add(own, Label("Henrietta", Kind.BIRD))
+    own_labels.add(own, Label("Henrietta", Kind.BIRD), vocabularies.read(birds))
     assert own.read_text(encoding="utf-8").startswith("# my garden\n")
     assert [label.name for label in vocabularies.read(own).labels] == ["Gertrude", "Henrietta"]
 

@@ -1,8 +1,10 @@
 """The command line: the only place that wires things together."""
 
-import os
+import io
+import sqlite3
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from rich.text import Text
@@ -48,14 +50,20 @@ def app(context: click.Context, config: Path) -> None:
 
 def main() -> None:
     """Runs the command line. Exit codes: 0 done, 1 something is wrong, 2 wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name need not be text, and a pipe need not take every letter.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="feeder")
     except FeederError as error:
-        note(Text.assemble(("feeder: ", "bold red"), str(error)))
-        if error.hint:
-            note(f"  {error.hint}")
-        sys.exit(1)
-    except BrokenPipeError:
-        # The reader of a pipe had enough; Python must not complain while it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        _explain(str(error), error.hint)
+    except (OSError, sqlite3.Error) as error:
+        _explain(str(error), "`feeder doctor` looks at folders, disk and log.")
+
+
+def _explain(error: str, hint: str) -> NoReturn:
+    note(Text.assemble(("feeder: ", "bold red"), error))
+    if hint:
+        note(f"  {hint}")
+    sys.exit(1)

@@ -55,7 +55,7 @@ def classify(
     else:
         table(("file", "verdict", "label", "probability"), _rows(results))
     if any("error" in result for result in results):
-        raise FeederError("Some pictures could not be read.", "The table names them.")
+        raise FeederError("Some pictures could not be read.", "The result names them.")
 
 
 def _result(image: Path, ranked: list[tuple[str, float]]) -> dict[str, Any]:

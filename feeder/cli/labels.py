@@ -1,5 +1,6 @@
 """`feeder labels`: what can be named."""
 
+import hashlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -13,7 +14,7 @@ from feeder.cli.wiring import load_or_default, open_bundle, open_classifier, ope
 from feeder.config import Settings
 from feeder.domain import Kind, Label, Vectors
 from feeder.errors import BadFrame, VocabularyError
-from feeder.vocabulary import Vocabulary
+from feeder.vocabulary import Vocabulary, spelling
 
 
 @click.group(
@@ -101,8 +102,9 @@ def add_label(
     """Adds a label: its name is enough where the model reads text."""
     settings = load_or_default(path)
     bundle = open_bundle(settings)
+    base = open_vocabulary(settings, bundle, own=False)
     vocabulary = open_vocabulary(settings, bundle)
-    if own_labels.restore(settings.own_labels, name):
+    if own_labels.restore(settings.own_labels, name, base):
         say(f"{name} is back")
         return
     taken = vocabulary.find(name)
@@ -128,7 +130,7 @@ def add_label(
         alternatives=alternatives,
         photos=_learn(settings, name, photos) if photos else None,
     )
-    own_labels.add(settings.own_labels, label, replace=replace)
+    own_labels.add(settings.own_labels, label, base, replace=replace)
     # Encodes the prompts now, so that a mistake shows here and not at the daemon's next start.
     count = len(open_classifier(settings).labels)
     say(f"added {name} ({label.kind}); {count} labels now")
@@ -140,8 +142,8 @@ def add_label(
 def remove_label(path: Path, name: str) -> None:
     """Takes a label out; `labels add` with the same name puts a shipped one back."""
     settings = load_or_default(path)
-    vocabulary = open_vocabulary(settings, open_bundle(settings))
-    label = own_labels.remove(settings.own_labels, name, vocabulary)
+    base = open_vocabulary(settings, open_bundle(settings), own=False)
+    label = own_labels.remove(settings.own_labels, name, base)
     say(f"removed {label.name}")
 
 
@@ -166,7 +168,9 @@ def _learn(settings: Settings, name: str, photos: Path) -> Path:
             "more are needed.",
             f"Accepted are {', '.join(decoder.FORMATS)}; ten and more serve better.",
         )
-    slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-") or "label"
-    kept = settings.own_labels.with_suffix("") / f"{slug}.npz"
+    slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")
+    # The digest keeps names apart that have no Latin letters to tell them by.
+    digest = hashlib.sha256(spelling(name).encode()).hexdigest()[:8]
+    kept = settings.own_labels.with_suffix("") / f"{slug}-{digest}.npz".lstrip("-")
     label_embeddings.save_photos(kept, vectors, classifier.bundle)
     return kept

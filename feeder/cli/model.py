@@ -1,6 +1,7 @@
 """`feeder model`: the bundles."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from feeder import config, hub
 from feeder.bundle import Bundle, golden_image
 from feeder.cli.output import examples, note, say, table, write_json
 from feeder.cli.wiring import load_or_default, open_bundle, open_classifier
+from feeder.errors import BundleError
 
 
 @click.group(
@@ -33,16 +35,15 @@ def list_models(path: Path, as_json: bool) -> None:
     used = settings.bundle_name
     rows: list[dict[str, Any]] = [
         {
-            "name": folder.name,
-            "in_use": used in (folder.name, str(folder)),
+            "name": bundle.folder.name,
+            "in_use": used in (bundle.folder.name, str(bundle.folder)),
             "reads_text": bundle.manifest.text is not None,
             "precisions": list(bundle.manifest.image.files),
             "embedding_width": bundle.manifest.embedding_width,
             "license": bundle.manifest.license,
-            "folder": folder,
+            "folder": bundle.folder,
         }
-        for folder in bundles.listed(settings.model_folders)
-        for bundle in [Bundle.open(folder)]
+        for bundle in _readable(bundles.listed(settings.model_folders))
     ]
     if as_json:
         write_json(rows)
@@ -130,8 +131,18 @@ def use(path: Path, name: str) -> None:
     began = time.monotonic()
     classifier.classify_image(picture)
     milliseconds = (time.monotonic() - began) * 1000
-    config.set_bundle(path, name)
+    # A path means one from here; in the file it would start at the file.
+    config.set_bundle(path, str(Path(name).absolute()) if len(Path(name).parts) > 1 else name)
     say(
         f"{name}: {len(classifier.labels)} labels, {milliseconds:.0f} ms for a picture here\n"
         f"{path} now names it; a running daemon takes it up at SIGHUP (systemctl reload feeder)"
     )
+
+
+def _readable(folders: list[Path]) -> Iterator[Bundle]:
+    """The bundles whose manifests can be read; of the others a note is made."""
+    for folder in folders:
+        try:
+            yield Bundle.open(folder)
+        except BundleError as error:
+            note(f"left out: {error}")

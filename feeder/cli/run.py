@@ -1,5 +1,6 @@
 """`feeder run`: the daemon."""
 
+import json
 import logging
 import sys
 from pathlib import Path
@@ -11,10 +12,13 @@ from rich.text import Text
 from feeder import config
 from feeder.cli.output import examples, local, percent, say
 from feeder.cli.wiring import open_station
+from feeder.config import Settings
 from feeder.daemon import Daemon, Station
 from feeder.domain import Frame, ObservationType, Prediction
 from feeder.errors import LogbookError
 from feeder.logbook import Logbook, printable, relative_name
+
+log = logging.getLogger("feeder.cli")
 
 _COLOUR = {
     ObservationType.ANIMAL: "green",
@@ -23,6 +27,8 @@ _COLOUR = {
     ObservationType.UNKNOWN: "cyan",
     ObservationType.UNCLASSIFIED: "red",
 }
+
+SHOWN_SKIPPED = 6
 
 _NAMED = (ObservationType.ANIMAL, ObservationType.HUMAN)
 
@@ -43,18 +49,12 @@ def run(path: Path, once: bool) -> None:
     """
     _log_to_stderr()
     settings = config.load(path)
-    logbook = Logbook.open(settings.database)
+    settings.database.parent.mkdir(parents=True, exist_ok=True)
+    # Before the log is opened: a newer release must not migrate it under a running daemon.
     lock = FileLock(settings.database.with_name(f"{settings.database.name}.lock"))
     try:
         with lock.acquire(timeout=0):
-            station = open_station(settings, logbook)
-            _greet(station)
-            Daemon(
-                station,
-                logbook,
-                load=lambda: open_station(config.load(path), logbook),
-                report=_print_frame,
-            ).run(once=once)
+            _daemon(path, settings).run(once=once)
     except Timeout:
         raise LogbookError(
             f"Another feeder already writes to {settings.database}.",
@@ -62,23 +62,54 @@ def run(path: Path, once: bool) -> None:
         ) from None
 
 
-def _greet(station: Station) -> None:
+def _daemon(path: Path, settings: Settings) -> Daemon:
+    logbook = Logbook.open(settings.database)
+    station = open_station(settings, logbook)
+    printer = _Printer()
+    printer.say(_greeting(station))
+    return Daemon(
+        station,
+        logbook,
+        load=lambda: open_station(config.load(path), logbook),
+        report=lambda frame, prediction, ms: printer.say(_line(frame, prediction, ms)),
+    )
+
+
+class _Printer:
+    """Prints as long as anyone reads: the log does not depend on it."""
+
+    def __init__(self) -> None:
+        self._has_reader = True
+
+    def say(self, text: str | Text) -> None:
+        """Prints at once; when the reader has gone, says so in the log and prints no more."""
+        if not self._has_reader:
+            return
+        try:
+            say(text)
+            sys.stdout.flush()
+        except (OSError, SystemExit) as gone:  # the latter is rich's answer to a closed pipe
+            self._has_reader = False
+            log.warning("nobody reads the output any more (%s); logging goes on", gone)
+
+
+def _greeting(station: Station) -> str:
+    """What is watched, by which model, into which log, and with empty folders the next step."""
     classifier, settings = station.classifier, station.settings
-    for deployment in settings.deployments:
-        say(f"watching  {deployment.folder}  ({deployment.name})")
-    manifest = classifier.bundle.manifest
-    say(f"model     {manifest.name}, {len(classifier.labels)} labels")
-    if classifier.embeddings.skipped:
-        skipped = ", ".join(classifier.embeddings.skipped)
-        say(f"          it does not know: {skipped}")
-    say(f"log       {settings.database}")
+    lines = [f"watching  {one.folder}  ({one.name})" for one in settings.deployments]
+    lines.append(f"model     {classifier.bundle.manifest.name}, {len(classifier.labels)} labels")
+    if skipped := classifier.embeddings.skipped:
+        more = f" and {len(skipped) - SHOWN_SKIPPED} more" if len(skipped) > SHOWN_SKIPPED else ""
+        lines.append(f"          it does not know {', '.join(skipped[:SHOWN_SKIPPED])}{more}")
+    lines.append(f"log       {settings.database}")
     if not any(_has_files(deployment.folder) for deployment in settings.deployments):
-        first = settings.deployments[0].folder
-        say(
-            f"\nThe folder is empty. Point a camera at it, or try: cp *.jpg {first}/"
-            "\nRead the log with `feeder sightings`. Ctrl-C stops."
-        )
-    sys.stdout.flush()
+        lines += [
+            "",
+            "The folder is empty. Point a camera at it, or try: "
+            f"cp *.jpg {settings.deployments[0].folder}/",
+            "Read the log with `feeder sightings`. Ctrl-C stops.",
+        ]
+    return "\n".join(lines)
 
 
 def _has_files(folder: Path) -> bool:
@@ -88,8 +119,8 @@ def _has_files(folder: Path) -> bool:
         return True  # it cannot be looked into; the inbox says what it waits for
 
 
-def _print_frame(frame: Frame, prediction: Prediction, ms: float) -> None:
-    """One line: time, file, label, probability, runner-up, milliseconds."""
+def _line(frame: Frame, prediction: Prediction, ms: float) -> Text:
+    """Time, file, label, probability, runner-up, milliseconds."""
     best = prediction.best
     what = prediction.observation_type.value
     if best is not None and prediction.observation_type in _NAMED:
@@ -105,8 +136,7 @@ def _print_frame(frame: Frame, prediction: Prediction, ms: float) -> None:
         line.append(f"  {percent(best.probability):>5}")
         line.append(f"  ({_others(prediction)})", style="dim")
     line.append(f"  {ms:.0f} ms")
-    say(line)
-    sys.stdout.flush()
+    return line
 
 
 def _others(prediction: Prediction) -> str:
@@ -118,8 +148,16 @@ def _others(prediction: Prediction) -> str:
     return ", ".join(said)
 
 
+class _KeyValues(logging.Formatter):
+    """`level=info part=feeder.inbox event="garden: watching /cam"`, for people and for grep."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = json.dumps(record.getMessage(), ensure_ascii=False)
+        return f"level={record.levelname.lower()} part={record.name} event={event}"
+
+
 def _log_to_stderr() -> None:
     """One line for each change of state, for the journal."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_KeyValues())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

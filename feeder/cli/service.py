@@ -33,3 +33,5 @@ def install(path: Path, for_user: bool, only_print: bool) -> None:
     written = systemd.install(settings, for_user=for_user)
     control = "systemctl --user" if for_user else "sudo systemctl"
     say(f"wrote {written}\nnext: {control} daemon-reload && {control} enable --now feeder")
+    if for_user:
+        say("and, so that it runs while nobody is logged in: sudo loginctl enable-linger $USER")

@@ -6,9 +6,11 @@ from feeder import bundle as bundles
 from feeder import config
 from feeder.bundle import Bundle
 from feeder.classifier import Classifier, choose_vocabulary
+from feeder.cli import DEFAULT_CONFIG
 from feeder.config import Settings
 from feeder.daemon import Station
 from feeder.decoder_process import DecoderProcess
+from feeder.errors import ConfigError
 from feeder.frames import FrameReader
 from feeder.inbox import Inbox
 from feeder.logbook import Logbook
@@ -21,13 +23,15 @@ def open_bundle(settings: Settings, name: str | None = None) -> Bundle:
     return Bundle.open(bundles.find(name or settings.bundle_name, folders))
 
 
-def open_vocabulary(settings: Settings, bundle: Bundle, name: str | None = None) -> Vocabulary:
-    """The configured vocabulary, or the one called `name`, with the user's own labels."""
+def open_vocabulary(
+    settings: Settings, bundle: Bundle, name: str | None = None, *, own: bool = True
+) -> Vocabulary:
+    """The configured vocabulary, or the one called `name`, with the user's own labels or not."""
     return choose_vocabulary(
         bundle,
         name or settings.vocabulary_name,
         settings.vocabulary_folders,
-        settings.own_labels,
+        settings.own_labels if own else None,
     )
 
 
@@ -52,7 +56,7 @@ def open_station(settings: Settings, logbook: Logbook) -> Station:
     for deployment in settings.deployments:
         # A folder elsewhere may be a mount that is not there yet; making it would hide that.
         if deployment.folder.is_relative_to(settings.path.parent):
-            deployment.folder.mkdir(parents=True, exist_ok=True)
+            _make_folder(deployment.folder)
     classifier = open_classifier(settings)
     limits = settings.frames
     return Station(
@@ -69,11 +73,20 @@ def open_station(settings: Settings, logbook: Logbook) -> Station:
     )
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ConfigError(
+            f"The drop folder {folder} is a file.", "Name a folder under [[deployment]]."
+        ) from None
+
+
 def load_or_default(path: Path) -> Settings:
     """The settings at `path`; where there is no such file, those of a fresh one.
 
     For commands that need no deployment: `feeder classify` works before `feeder init`.
     """
-    if path.exists() or path.name != "config.toml":
+    if path.exists() or path != Path(DEFAULT_CONFIG):
         return config.load(path)
     return config.parse(config.fresh(), path.absolute())

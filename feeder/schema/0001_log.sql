@@ -109,8 +109,9 @@ SELECT
     o.runners_up, o.classification_method, o.classified_by, o.classification_timestamp,
     m.file_name, m.width, m.height, hex(m.sha256) AS sha256,
     model.digest AS model_digest, vocabulary.digest AS vocabulary_digest
-FROM current_observation AS o
-JOIN media AS m USING (media_id)
+-- CROSS keeps this order: the newest few are read off the index on media, not sorted out of all.
+FROM media AS m
+CROSS JOIN current_observation AS o USING (media_id)
 JOIN deployment AS d USING (deployment_id)
 LEFT JOIN model USING (model_id)
 LEFT JOIN vocabulary USING (vocabulary_id)
