@@ -96,19 +96,6 @@ def test_wrong_usage_is_exit_code_2(feeder: Callable[..., Result]) -> None:
     assert feeder("run", "--sideways").exit_code == 2
 
 
-def test_a_reader_that_had_enough_is_no_error() -> None:
-    """`feeder labels list | head -1` ends quietly."""
-    done = subprocess.run(
-        f"'{sys.executable}' -m feeder labels list --vocabulary europe | head -1",
-        shell=True,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.startswith("name\t")
-    assert "Traceback" not in done.stderr
-
-
 def test_init_writes_a_config_once(tmp_path: Path) -> None:
     """`init` makes a folder ready to run in, and never overwrites a config."""
     place = tmp_path / "new"
