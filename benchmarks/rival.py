@@ -25,7 +25,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from feeder import Classifier
-from feeder.domain import Kind, Label, ObservationType, Vectors
+from feeder.domain import Kind, Label, Vectors
 from feeder.vocabulary import Vocabulary, names, spelling
 
 HELD_OUT_CLIPS = "sequences/window_feeder/bird_10_03_2023"
@@ -98,14 +98,14 @@ def frames(rival: Rival, classifier: Classifier, photos: Path, table: Table) -> 
         if row["path"].startswith(HELD_OUT_CLIPS) and row["label"] in said:
             image = _open(photos / row["path"])
             prediction = classifier.classify_image(image)
-            animal = prediction.observation_type is ObservationType.ANIMAL
-            ours = animal and prediction.candidates[0].label.kind is Kind.BIRD
+            ours = prediction.named is not None and prediction.named is prediction.best
+            ours = ours and prediction.candidates[0].label.kind is Kind.BIRD
             theirs = rival.scores(image)[:-1].max() >= SCORE
             seen = (prediction.bird_probability or 0) >= classifier.thresholds.bird
             said[row["label"]].append((seen, ours, bool(theirs)))
     for kind, votes in said.items():
         seen_all, ours_all, theirs_all = zip(*votes, strict=True)
-        table.add_row(f"window feeder, {kind}: P(bird) at its threshold", _share(seen_all), "-")
+        table.add_row(f"window feeder, {kind}: called a bird", _share(seen_all), "-")
         table.add_row(
             f"window feeder, {kind}: a species named", _share(ours_all), _share(theirs_all)
         )

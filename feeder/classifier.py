@@ -8,7 +8,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from feeder import decoder, label_embeddings
 from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle, Precision, Thresholds
 from feeder.domain import (
+    UNIDENTIFIED_BIRD,
     Candidate,
     Frame,
     Kind,
@@ -154,11 +155,12 @@ class Classifier:
             kind: float(sum(probability[i] for i, at in enumerate(self.labels) if at.kind is kind))
             for kind in {label.kind for label in self.labels}
         }
-        observation_type, reason = verdict(candidates, mass, self.thresholds)
+        said = verdict(candidates, mass, self.thresholds)
         return Prediction(
-            observation_type,
-            reason,
+            said.observation_type,
+            said.reason,
             candidates[: self._top],
+            said.named,
             bird_probability=mass.get(Kind.BIRD),
             margin=_margin(candidates),
             embedding=embedding,
@@ -203,32 +205,48 @@ def choose_vocabulary(
     return vocabularies.with_own(chosen, own) if own is not None else chosen
 
 
-def verdict(
-    candidates: Sequence[Candidate], mass: dict[Kind, float], at: Thresholds
-) -> tuple[ObservationType, str]:
-    """What the picture shows, and why, from the best labels and each kind's total probability.
+class Verdict(NamedTuple):
+    """What a picture is taken to show, and why; `named` as in `Prediction`."""
 
-    A closed list always names something; `blank` and `unknown` are how the program declines.
+    observation_type: ObservationType
+    reason: str
+    named: Candidate | None = None
+
+
+def verdict(candidates: Sequence[Candidate], mass: dict[Kind, float], at: Thresholds) -> Verdict:
+    """The verdict on the best labels, best first, and each kind's total probability.
+
+    A closed list always names something; `blank`, `unknown` and an unidentified bird are how the
+    program declines.
     """
     best = candidates[0]
     said = f"{best.label.name} {best.probability:.2f}"
-    blank = mass.get(Kind.BLANK, 0.0)
+    birds, blank = mass.get(Kind.BIRD, 0.0), mass.get(Kind.BLANK, 0.0)
     if blank >= at.blank:
-        return ObservationType.BLANK, f"P(nothing there) {blank:.2f} >= {at.blank:g}"
+        return Verdict(ObservationType.BLANK, f"P(nothing there) {blank:.2f} >= {at.blank:g}")
+    doubt = _doubt(candidates, birds, at)
+    if not doubt:
+        human = best.label.kind is Kind.HUMAN
+        return Verdict(ObservationType.HUMAN if human else ObservationType.ANIMAL, said, best)
+    if birds >= at.bird:
+        bird = Candidate(UNIDENTIFIED_BIRD, birds, best.cosine)
+        reason = f"P(bird) {birds:.2f} >= {at.bird:g}, but {said} {doubt}"
+        return Verdict(ObservationType.ANIMAL, reason, bird)
+    return Verdict(ObservationType.UNKNOWN, f"{said} {doubt}")
+
+
+def _doubt(candidates: Sequence[Candidate], birds: float, at: Thresholds) -> str:
+    """Why the best label is not the verdict; "" where it is."""
+    best, margin = candidates[0], _margin(candidates)
     if best.label.kind is Kind.BLANK:
-        return ObservationType.UNKNOWN, f"{said}, but P(nothing there) {blank:.2f} < {at.blank:g}"
-    birds = mass.get(Kind.BIRD, 0.0)
+        return "is not sure enough to be blank"
     if best.probability < at.label:
-        a_bird = f"a bird ({birds:.2f}), but " if birds >= at.bird else ""
-        return ObservationType.UNKNOWN, f"{a_bird}best is {said} < {at.label:g}"
+        return f"< {at.label:g}"
     if best.label.kind is Kind.BIRD and birds < at.bird:
-        return ObservationType.UNKNOWN, f"{said}, but P(bird) {birds:.2f} < {at.bird:g}"
-    margin = _margin(candidates)
+        return f"with P(bird) {birds:.2f} < {at.bird:g}"
     if margin < at.margin:
-        return ObservationType.UNKNOWN, f"{said}, only {margin:.2f} ahead of the next"
-    if best.label.kind is Kind.HUMAN:
-        return ObservationType.HUMAN, said
-    return ObservationType.ANIMAL, said
+        return f"is only {margin:.2f} ahead of the next"
+    return ""
 
 
 def _margin(candidates: Sequence[Candidate]) -> float:

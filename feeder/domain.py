@@ -74,6 +74,10 @@ class Label:
     photos: Path | None = None
 
 
+UNIDENTIFIED_BIRD = Label("unidentified bird", Kind.BIRD, "Aves", "bird1")
+"""What a picture shows that is a bird beyond doubt and of no species beyond doubt."""
+
+
 @dataclass(frozen=True, slots=True)
 class SettledPath:
     """A file in a drop folder whose size (bytes) and mtime (ns) have stood still.
@@ -123,13 +127,15 @@ class Prediction:
 
     `candidates` are the k best labels, best first; empty where the picture could not be decoded.
     `bird_probability` is P(bird), None in a vocabulary without birds. `margin` is the best minus
-    the second probability. `reason` says in words why the type is what it is. `embedding` is the
-    float32 [d] unit vector. The digests name the bundle and vocabulary that judged.
+    the second probability. `named` is what the verdict calls the picture: the best label, or
+    `UNIDENTIFIED_BIRD` with P(bird), or None where it declines. `reason` says in words why.
+    `embedding` is the float32 [d] unit vector. The digests name the bundle and vocabulary.
     """
 
     observation_type: ObservationType
     reason: str
     candidates: Sequence[Candidate] = ()
+    named: Candidate | None = None
     bird_probability: float | None = None
     margin: float | None = None
     embedding: Vectors | None = field(default=None, repr=False, compare=False)

@@ -12,14 +12,13 @@ import numpy as np
 from feeder import metrics
 from feeder.bundle import Thresholds
 from feeder.classifier import Classifier
-from feeder.domain import Kind, ObservationType, Prediction, Vectors
+from feeder.domain import UNIDENTIFIED_BIRD, Kind, ObservationType, Prediction, Vectors
 from feeder.errors import BadFrame, FeederError
 from feeder.labelled import Answer, LabelledPicture, few, kind_of, match, name_of, shown
 from feeder.metrics import Ints, Means, Scores, Share
 
 TOP_K = (1, 3, 5)
 CURVE = [step / 100 for step in range(101)]
-_NAMED = (ObservationType.ANIMAL, ObservationType.HUMAN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +44,26 @@ class Judged:
 
     @property
     def named(self) -> bool:
-        """Whether the verdict gives the picture a name."""
-        return self.prediction.observation_type in _NAMED
+        """Whether the verdict names a label, or where the truth is a kind any bird at all."""
+        named = self.prediction.named
+        return named is not None and (
+            isinstance(self.truth, Kind) or named.label != UNIDENTIFIED_BIRD
+        )
 
     @property
     def rightly_named(self) -> bool:
         """Whether the verdict gives the right one; a kind is enough where the truth is a kind."""
-        best = self.prediction.best
-        if not self.named or best is None:
+        named = self.prediction.named
+        if named is None:
             return False
-        return self.truth == (best.label.kind if isinstance(self.truth, Kind) else best.label)
+        return self.truth == (named.label.kind if isinstance(self.truth, Kind) else named.label)
 
     @property
     def called(self) -> Kind | None:
         """The kind the verdict calls the picture, None where it declines."""
         if self.prediction.observation_type is ObservationType.BLANK:
             return Kind.BLANK
-        best = self.prediction.best
-        return best.label.kind if self.named and best is not None else None
+        return self.prediction.named.label.kind if self.prediction.named else None
 
 
 @dataclass(frozen=True)

@@ -249,12 +249,13 @@ class Logbook:
         ), True
 
     def _observe(self, media_id: int, prediction: Prediction, at: datetime) -> None:
-        best = prediction.best
-        label = best.label if best else None
+        shown = prediction.named or prediction.best
+        label = shown.label if shown else None
         model_id = self._id_of("model", prediction.model_digest)
         runners_up = [
             {"label": other.label.name, "probability": round(other.probability, 4)}
-            for other in prediction.candidates[1:]
+            for other in prediction.candidates
+            if other is not shown
         ]
         self._connection.execute(
             "INSERT INTO observation (media_id, observation_type, label,"
@@ -273,10 +274,10 @@ class Logbook:
                 label.kind.value if label else None,
                 self._model_name(model_id),
                 utc_text(at),
-                best.probability if best else None,
+                shown.probability if shown else None,
                 prediction.bird_probability,
                 prediction.margin,
-                best.cosine if best else None,
+                shown.cosine if shown else None,
                 prediction.reason,
                 json.dumps(runners_up),
                 model_id,

@@ -1,6 +1,6 @@
 """Fits label vectors, biases and one scale in a whitened embedding space."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -59,8 +59,7 @@ def fit(data: Data, rows: Flags, penalty: float = 1e-4, steps: int = 150) -> Fit
     x = np.concatenate([space.embed(features[:, variant]) for variant in (0, 1)])
     # The distant variant weighs half: it is for robustness, the plain one is the truth.
     weights = np.concatenate([weight, weight / 2])
-    found = _cosine_softmax(x, np.tile(target, 2), weights, data.birds, space, penalty, steps)
-    return replace(found, bias=found.bias + data.prior)
+    return _cosine_softmax(x, np.tile(target, 2), weights, data.birds, space, penalty, steps)
 
 
 def whitened(x: Floats, target: Ints, shrink: float = 0.2) -> Space:

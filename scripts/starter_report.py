@@ -5,7 +5,7 @@ from starter_photos import Data, Flags, Floats, Ints, Names
 
 from feeder.bundle import Thresholds
 from feeder.classifier import verdict
-from feeder.domain import Candidate, Kind, Label, ObservationType
+from feeder.domain import UNIDENTIFIED_BIRD, Candidate, Kind, Label
 
 
 class Report:
@@ -28,8 +28,9 @@ class Report:
         target = data.target[rows]
         source = np.array([photo.source for photo in data.photos])[rows]
         best = probability.argmax(axis=1)
-        named = np.array([self.named(row) for row in probability])
-        named_bird = (named >= 0) & data.birds[named]
+        said = [self.said(row) for row in probability]
+        called_bird = np.array([one is not None and one.kind is Kind.BIRD for one in said])
+        named_bird = called_bird & np.array([one is not UNIDENTIFIED_BIRD for one in said])
         bird = (target < 0) | data.birds[target]
         species = bird & (target >= 0) & (target != _index(data.labels, "Other bird"))
         right = best == target
@@ -41,10 +42,10 @@ class Report:
         )
         self._row("species given a name", named_bird[species])
         self._row("of those names, right", right[species & named_bird])
-        self._row("birds with P(bird) at least 0.5", probability[bird][:, data.birds].sum(1) >= 0.5)
-        self._row("not a bird, but named one", named_bird[~bird])
+        self._row("birds called a bird", called_bird[bird])
+        self._row("not a bird, but called one", called_bird[~bird])
         for label in np.unique(target[~bird]):
-            self._row(f"{data.labels[label]}, but named a bird", named_bird[target == label])
+            self._row(f"{data.labels[label]}, but called a bird", called_bird[target == label])
         sources = np.unique(source[species])
         for name in sources if len(sources) > 1 else ():
             self._row(f"species right, {name}", right[species & (source == name)])
@@ -52,16 +53,15 @@ class Report:
         if species.any():
             self.text += f"\nExpected calibration error over those species: {error:.3f}\n"
 
-    def named(self, probability: Floats) -> int:
-        """The label that Feeder would log for `probability` [labels], -1 for none."""
+    def said(self, probability: Floats) -> Label | None:
+        """What Feeder would log for `probability` [labels], None where it declines."""
         order = np.argsort(-probability)[:2]
         candidates = tuple(Candidate(self._labels[i], float(probability[i]), 0.0) for i in order)
         mass = dict.fromkeys(Kind, 0.0)
         for label, share in zip(self._labels, probability, strict=True):
             mass[label.kind] += float(share)
-        said, _ = verdict(candidates, mass, self._at)
-        declined = said in (ObservationType.BLANK, ObservationType.UNKNOWN)
-        return -1 if declined else int(order[0])
+        named = verdict(candidates, mass, self._at).named
+        return named.label if named else None
 
     def _near(self, target: Ints) -> Flags:
         """[rows, labels]: the labels that a vocabulary with the photograph's species lists."""

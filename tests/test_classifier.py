@@ -10,7 +10,7 @@ from feeder import Classifier, label_embeddings
 from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle, Thresholds, golden_image, seal
 from feeder.classifier import verdict
-from feeder.domain import Candidate, Kind, Label, ObservationType, Vectors
+from feeder.domain import UNIDENTIFIED_BIRD, Candidate, Kind, Label, ObservationType, Vectors
 from feeder.encoder import ImageEncoder, TextEncoder, unit
 from feeder.errors import BadFrame, VocabularyError
 from feeder.label_embeddings import PromptCache
@@ -229,9 +229,11 @@ AT = Thresholds(label=0.5, bird=0.6, blank=0.5, margin=0.2)
     ("label", "shares", "mass", "expected"),
     [
         (ROBIN, (0.9, 0.05), {Kind.BIRD: 0.95}, ObservationType.ANIMAL),
-        (ROBIN, (0.4, 0.1), {Kind.BIRD: 0.95}, ObservationType.UNKNOWN),
+        (ROBIN, (0.4, 0.1), {Kind.BIRD: 0.95}, ObservationType.ANIMAL),
+        (ROBIN, (0.4, 0.1), {Kind.BIRD: 0.5}, ObservationType.UNKNOWN),
         (ROBIN, (0.55, 0.1), {Kind.BIRD: 0.55}, ObservationType.UNKNOWN),
-        (ROBIN, (0.55, 0.45), {Kind.BIRD: 1.0}, ObservationType.UNKNOWN),
+        (ROBIN, (0.55, 0.45), {Kind.BIRD: 1.0}, ObservationType.ANIMAL),
+        (CAT, (0.55, 0.45), {Kind.MAMMAL: 1.0}, ObservationType.UNKNOWN),
         (ROBIN, (0.45, 0.4), {Kind.BIRD: 0.45, Kind.BLANK: 0.55}, ObservationType.BLANK),
         (EMPTY, (0.45, 0.1), {Kind.BLANK: 0.45}, ObservationType.UNKNOWN),
         (CAT, (0.8, 0.1), {Kind.MAMMAL: 0.8, Kind.BIRD: 0.1}, ObservationType.ANIMAL),
@@ -243,9 +245,19 @@ def test_verdicts(
 ) -> None:
     """The thresholds decide between a name, blank and unknown, each with its reason."""
     candidates = [Candidate(label, shares[0], 0.3), Candidate(CAT, shares[1], 0.2)]
-    got, reason = verdict(candidates, mass, AT)
-    assert got is expected
-    assert reason
+    got = verdict(candidates, mass, AT)
+    assert got.observation_type is expected
+    assert got.reason
+
+
+def test_a_bird_of_no_certain_species_is_a_bird() -> None:
+    """Where the birds together are certain and no species is, the sighting is a bird's."""
+    candidates = [Candidate(ROBIN, 0.4, 0.3), Candidate(CAT, 0.1, 0.2)]
+    got = verdict(candidates, {Kind.BIRD: 0.9}, AT)
+    assert got.named == Candidate(UNIDENTIFIED_BIRD, 0.9, 0.3)
+    assert "robin 0.40 < 0.5" in got.reason
+    sure = verdict([Candidate(ROBIN, 0.8, 0.3)], {Kind.BIRD: 0.9}, AT)
+    assert sure.named == Candidate(ROBIN, 0.8, 0.3)
 
 
 def test_a_prediction_says_all_it_knows(classifier: Classifier) -> None:

@@ -94,7 +94,9 @@ def judged(
     path: Path = Path("a.jpg"),
 ) -> Judged:
     """A picture judged as told."""
-    prediction = Prediction(verdict, "", (Candidate(best, probability, 0.3),))
+    candidate = Candidate(best, probability, 0.3)
+    named = candidate if verdict is ObservationType.ANIMAL else None
+    prediction = Prediction(verdict, "", (candidate,), named)
     outcome: Answer = best.kind if isinstance(truth, Kind) else best
     rank = None if isinstance(truth, Kind) else int(best != truth)
     picture = LabelledPicture(path, path.name, "")

@@ -52,7 +52,8 @@ def seen(label: Label = ROBIN, probability: float = 0.9) -> Prediction:
     return Prediction(
         ObservationType.ANIMAL,
         f"{label.name} {probability:.2f}",
-        (Candidate(label, probability, 0.31), Candidate(WREN, 0.05, 0.2)),
+        (best := Candidate(label, probability, 0.31), Candidate(WREN, 0.05, 0.2)),
+        named=best,
         bird_probability=0.97,
         margin=probability - 0.05,
         embedding=np.full(4, 0.5, np.float32),

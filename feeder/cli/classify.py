@@ -71,6 +71,7 @@ def _described(image: Path, prediction: Prediction) -> dict[str, Any]:
     return {
         **result,
         "verdict": prediction.observation_type.value,
+        "named": prediction.named.label.name if prediction.named else None,
         "reason": prediction.reason,
         "bird_probability": prediction.bird_probability,
         "margin": prediction.margin,

@@ -30,8 +30,6 @@ _COLOUR = {
 
 SHOWN_SKIPPED = 6
 
-_NAMED = (ObservationType.ANIMAL, ObservationType.HUMAN)
-
 
 @click.command(
     epilog=examples(
@@ -121,10 +119,10 @@ def _has_files(folder: Path) -> bool:
 
 def _line(frame: Frame, prediction: Prediction, ms: float) -> Text:
     """Time, file, label, probability, runner-up, milliseconds."""
-    best = prediction.best
+    shown = prediction.named or prediction.best
     what = prediction.observation_type.value
-    if best is not None and prediction.observation_type in _NAMED:
-        what = best.label.name
+    if prediction.named is not None:
+        what = prediction.named.label.name
     elif prediction.observation_type is ObservationType.UNCLASSIFIED:
         what = f"unclassified: {prediction.reason}"
     line = Text.assemble(
@@ -132,18 +130,17 @@ def _line(frame: Frame, prediction: Prediction, ms: float) -> Text:
         f"  {printable(relative_name(frame.source)):<16}",
         (f"  {what:<24}", _COLOUR[prediction.observation_type]),
     )
-    if best is not None:
-        line.append(f"  {percent(best.probability):>5}")
+    if shown is not None:
+        line.append(f"  {percent(shown.probability):>5}")
         line.append(f"  ({_others(prediction)})", style="dim")
     line.append(f"  {ms:.0f} ms")
     return line
 
 
 def _others(prediction: Prediction) -> str:
-    """The runner-up; before it the best label, where the verdict declines to give that name."""
-    named = prediction.observation_type in _NAMED
+    """The runner-up; before it the best label, where the verdict does not give that name."""
     best, *others = prediction.candidates
-    said = [] if named else [f"best {best.label.name}"]
+    said = [] if prediction.named is best else [f"best {best.label.name}"]
     said += [f"then {one.label.name} {percent(one.probability)}" for one in others[:1]]
     return ", ".join(said)
 

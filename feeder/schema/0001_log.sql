@@ -58,7 +58,7 @@ CREATE TABLE observation (
     observation_level          TEXT NOT NULL DEFAULT 'media' CHECK (observation_level = 'media'),
     observation_type           TEXT NOT NULL CHECK (observation_type IN
                                    ('animal', 'human', 'blank', 'unknown', 'unclassified')),
-    label                      TEXT,  -- the best label, also where the verdict is unknown
+    label                      TEXT,  -- what the verdict names; the best label where it declines
     scientific_name            TEXT,
     ebird_code                 TEXT,
     kind                       TEXT CHECK (kind IN ('bird', 'mammal', 'human', 'blank')),
