@@ -320,13 +320,17 @@ class Logbook:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which sightings to read: instants in UTC, `since` inclusive and `until` exclusive."""
+    """Which sightings to read: instants in UTC, `since` inclusive and `until` exclusive.
+
+    `every_frame` reads all frames, whatever they show.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
     species: str | None = None
     deployment: str | None = None
     limit: int | None = None
+    every_frame: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +340,7 @@ class LogReader:
     path: Path
 
     def sightings(self, query: Query) -> Iterator[dict[str, Any]]:
-        """Rows of the view `sighting`, newest first; `timestamp` is a UTC datetime.
+        """Rows of the view `sighting`, or `verdict`, newest first; `timestamp` is a UTC datetime.
 
         `species` matches the label, the scientific name or the eBird code. Raises LogbookError
         where there is no log yet.
@@ -355,7 +359,8 @@ class LogReader:
             conditions.append("lower(?) IN (lower(label), lower(scientific_name), ebird_code)")
             values.append(query.species)
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        sql = f"SELECT * FROM sighting{where} ORDER BY timestamp DESC, media_id DESC LIMIT ?"
+        view = "verdict" if query.every_frame else "sighting"
+        sql = f"SELECT * FROM {view}{where} ORDER BY timestamp DESC, media_id DESC LIMIT ?"
         values.append(-1 if query.limit is None else query.limit)
         with self._connect() as connection:
             for row in connection.execute(sql, values):

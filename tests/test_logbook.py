@@ -153,6 +153,8 @@ def test_unclassified_frames_are_rows_with_a_reason(logbook: Logbook, path: Path
     logbook.append(replace(frame(2), sha256=""), unclassified("too large"))
     logbook.commit()
     assert list(LogReader(path).sightings(Query())) == []
+    every = list(LogReader(path).sightings(Query(every_frame=True)))
+    assert [row["reason"] for row in every] == ["too large", "the picture is broken"]
     assert LogReader(path).count() == {"unclassified": 2}
 
 

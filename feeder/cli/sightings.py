@@ -19,12 +19,14 @@ from feeder.logbook import LogReader, Query
         "feeder sightings --since today",
         'feeder sightings --species "Eurasian Blue Tit" --since 2026-05-01 --until 2026-05-31',
         "feeder sightings --limit 0 --csv > sightings.csv",
+        "feeder sightings --all --limit 5     # blanks, unknowns and broken pictures, too",
     )
 )
 @click.option("--since", metavar="WHEN", help="From this day or time on.")
 @click.option("--until", metavar="WHEN", help="Up to this time, or to the end of this day.")
 @click.option("--species", help="Common name, scientific name or eBird code.")
 @click.option("--deployment", help="One camera only.")
+@click.option("--all", "every_frame", is_flag=True, help="Every frame, with its verdict and why.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="0: all.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV, times in UTC.")
@@ -35,6 +37,7 @@ def sightings(
     until: str | None,
     species: str | None,
     deployment: str | None,
+    every_frame: bool,
     limit: int,
     as_json: bool,
     as_csv: bool,
@@ -55,6 +58,7 @@ def sightings(
         species=species,
         deployment=deployment,
         limit=limit or None,
+        every_frame=every_frame,
     )
     rows = LogReader(settings.database).sightings(query)
     if as_json:
@@ -69,6 +73,20 @@ def sightings(
                 columns = list(row)
                 writer.writerow(columns)
             writer.writerow(row.values())
+    elif every_frame:
+        table(
+            ("time", "verdict", "camera", "file", "why"),
+            (
+                (
+                    local(row["timestamp"], zones.get(row["deployment"])),
+                    row["observation_type"],
+                    row["deployment"],
+                    row["file_name"],
+                    row["reason"],
+                )
+                for row in rows
+            ),
+        )
     else:
         table(
             ("time", "species", "probability", "camera", "file", "runner-up"),

@@ -100,9 +100,10 @@ WHERE o.observation_id = (
 
 CREATE INDEX observation_media ON observation (media_id, classification_method);
 
-CREATE VIEW sighting AS
+-- Every frame with the observation that counts.
+CREATE VIEW verdict AS
 SELECT
-    o.observation_id, m.media_id, m.timestamp, m.timestamp_source,
+    o.observation_type, o.observation_id, m.media_id, m.timestamp, m.timestamp_source,
     d.location_name AS deployment, d.timezone,
     o.label, o.scientific_name, o.ebird_code, o.kind,
     o.classification_probability, o.bird_probability, o.margin, o.cosine, o.reason,
@@ -114,5 +115,7 @@ FROM media AS m
 CROSS JOIN current_observation AS o USING (media_id)
 JOIN deployment AS d USING (deployment_id)
 LEFT JOIN model USING (model_id)
-LEFT JOIN vocabulary USING (vocabulary_id)
-WHERE o.observation_type = 'animal';
+LEFT JOIN vocabulary USING (vocabulary_id);
+
+CREATE VIEW sighting AS
+SELECT * FROM verdict WHERE observation_type = 'animal';
