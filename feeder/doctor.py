@@ -16,7 +16,7 @@ from feeder.config import Settings
 from feeder.domain import Deployment
 from feeder.errors import FeederError
 from feeder.inbox import file_system, must_poll
-from feeder.logbook import LogReader
+from feeder.log_reader import LogReader
 
 LOW_DISK = 500_000_000
 """Bytes free below which a log and its pictures soon run out of room."""

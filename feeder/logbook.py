@@ -1,19 +1,16 @@
-"""The log: append and query. The only file that writes SQL besides the schema."""
+"""The log, written. `log_reader` reads it; no other file but the schema holds SQL."""
 
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from feeder import schema
-from feeder.clock import Clock, parse_utc, utc_text
+from feeder.clock import Clock, utc_text
 from feeder.domain import Deployment, Frame, Label, Prediction, SettledPath, unclassified
 from feeder.errors import LogbookError
 
@@ -318,103 +315,6 @@ class Logbook:
         return int(self._connection.execute(sql, values).fetchone()[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which sightings to read: instants in UTC, `since` inclusive and `until` exclusive.
-
-    `every_frame` reads all frames, whatever they show.
-    """
-
-    since: datetime | None = None
-    until: datetime | None = None
-    species: str | None = None
-    deployment: str | None = None
-    limit: int | None = None
-    every_frame: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LogReader:
-    """Reads the log without ever writing to it, while the daemon goes on."""
-
-    path: Path
-
-    def sightings(self, query: Query) -> Iterator[dict[str, Any]]:
-        """Rows of the view `sighting`, or `verdict`, newest first; `timestamp` is a UTC datetime.
-
-        `species` matches the label, the scientific name or the eBird code. Raises LogbookError
-        where there is no log yet.
-        """
-        conditions: list[str] = []
-        values: list[Any] = []
-        for sql, value in (
-            ("timestamp >= ?", utc_text(query.since) if query.since else None),
-            ("timestamp < ?", utc_text(query.until) if query.until else None),
-            ("deployment = ?", query.deployment),
-        ):
-            if value is not None:
-                conditions.append(sql)
-                values.append(value)
-        if query.species is not None:
-            conditions.append("lower(?) IN (lower(label), lower(scientific_name), ebird_code)")
-            values.append(query.species)
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        view = "verdict" if query.every_frame else "sighting"
-        sql = f"SELECT * FROM {view}{where} ORDER BY timestamp DESC, media_id DESC LIMIT ?"
-        values.append(-1 if query.limit is None else query.limit)
-        with self._connect() as connection:
-            for row in connection.execute(sql, values):
-                yield {
-                    **row,
-                    "timestamp": parse_utc(row["timestamp"]),
-                    "runners_up": json.loads(row["runners_up"]),
-                }
-
-    def count(self) -> dict[str, int]:
-        """Frames in the log by their current observation type."""
-        sql = "SELECT observation_type AS type, count(*) AS n FROM current_observation GROUP BY 1"
-        with self._connect() as connection:
-            return {row["type"]: row["n"] for row in connection.execute(sql)}
-
-    def embeddings(self, model_digest: str) -> tuple[list[int], np.ndarray[Any, Any]]:
-        """Media ids and their float32 [n, d] unit vectors under one model."""
-        sql = (
-            "SELECT media_id, vector FROM embedding JOIN model USING (model_id)"
-            " WHERE digest = ? ORDER BY media_id"
-        )
-        with self._connect() as connection:
-            rows = connection.execute(sql, (model_digest,)).fetchall()
-        vectors = [np.frombuffer(row["vector"], "<f2").astype(np.float32) for row in rows]
-        return [row["media_id"] for row in rows], np.array(vectors)
-
-    def problems(self) -> list[str]:
-        """What SQLite's own quick check finds wrong; empty where nothing is."""
-        with self._connect() as connection:
-            said = [str(row["quick_check"]) for row in connection.execute("PRAGMA quick_check")]
-        return [] if said == ["ok"] else said
-
-    @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        """A connection that cannot write; what SQLite finds wrong becomes a LogbookError."""
-        missing = LogbookError(
-            f"There is no log at {self.path} yet.",
-            "`feeder run` starts one; `--config` chooses another.",
-        )
-        if not self.path.exists():
-            raise missing
-        uri = f"{self.path.absolute().as_uri()}?mode=ro"
-        try:
-            with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
-                if schema.check(connection, self.path) == 0:
-                    raise missing
-                connection.row_factory = _as_dict
-                yield connection
-        except sqlite3.Error as error:
-            raise LogbookError(
-                f"The log {self.path} cannot be read: {error}.", "`feeder doctor` looks at it."
-            ) from error
-
-
 def _identity(path: Path) -> tuple[int, int] | None:
     """Tells the file that was opened from another in its place; None where there is none."""
     try:
@@ -445,7 +345,3 @@ def _path_key(source: SettledPath) -> tuple[str, bytes, int, int]:
 def _without_pixels(frame: Frame) -> Frame:
     """A waiting row must not hold on to megabytes."""
     return replace(frame, image=None)
-
-
-def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
-    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}

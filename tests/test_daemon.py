@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from feeder.bundle import golden_image
-from feeder.logbook import LogReader
+from feeder.log_reader import LogReader
 
 PATIENCE = 30.0
 """Seconds within which what must happen happens, on the slowest machine."""

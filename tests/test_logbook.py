@@ -23,7 +23,8 @@ from feeder.domain import (
     unclassified,
 )
 from feeder.errors import LogbookError
-from feeder.logbook import Logbook, LogReader, Query, printable
+from feeder.log_reader import LogReader, Query
+from feeder.logbook import Logbook, printable
 from tests.conftest import FakeClock
 
 ROBIN = Label("European Robin", Kind.BIRD, "Erithacus rubecula", "eurrob1")

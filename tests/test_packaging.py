@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from feeder.bundle import golden_image
-from feeder.logbook import LogReader
+from feeder.log_reader import LogReader
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "transformers", "optimum", "onnx", "scipy", "sklearn", "huggingface_hub"}

@@ -11,7 +11,7 @@ import click
 from feeder import config
 from feeder.cli.output import examples, local, percent, table, write_json
 from feeder.clock import to_utc, utc_text
-from feeder.logbook import LogReader, Query
+from feeder.log_reader import LogReader, Query
 
 
 @click.command(
