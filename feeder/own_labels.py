@@ -104,6 +104,8 @@ def _drop(entries: AoT, name: str) -> None:
 
 def _save(path: Path, document: tomlkit.TOMLDocument, base: Vocabulary) -> None:
     """Writes the file whole, and only once it has been read back without an error."""
+    if not document.get("label", True):
+        del document["label"]  # emptied, it would be written as a list that takes no section
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
     try:

@@ -111,6 +111,8 @@ def test_own_labels_are_added_and_removed(birds: Path, tmp_path: Path) -> None:
     own_labels.remove(own, "Eurasian Siskin", base)
     assert own_labels.restore(own, "houfin", base)
     assert vocabularies.with_own(base, own).labels == base.labels
+    own_labels.add(own, Label("Eurasian Siskin", Kind.BIRD), base)
+    assert vocabularies.with_own(base, own).own == {"Eurasian Siskin"}
 
 
 def test_a_mistaken_addition_leaves_the_file_as_it_was(birds: Path, tmp_path: Path) -> None:
