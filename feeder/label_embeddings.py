@@ -186,7 +186,11 @@ def _from_bundle(
             continue
         labels.append(label)
     for label in own.labels:
-        if label.name not in used and _is_negative(label) and label.name not in vocabulary.removed:
+        if (
+            label.name not in {*used, *vocabulary.own}
+            and _is_negative(label)
+            and label.name not in vocabulary.removed
+        ):
             rows.append(stored[label.name])
             labels.append(label)
     return rows, tuple(labels), tuple(skipped)

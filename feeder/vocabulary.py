@@ -121,23 +121,21 @@ def read(path: Path, including: tuple[Path, ...] = ()) -> Vocabulary:
 def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
     """`vocabulary` with the labels the user's own file at `path` adds and removes.
 
-    A file that is not there changes nothing. Raises VocabularyError as `read` does.
+    A label of the user's takes the place of a shipped one of that name. A file that is not there
+    changes nothing. Raises VocabularyError as `read` does.
     """
     if not path.exists():
         return vocabulary
     file = _parse(path)
-    dropped = set()
-    for name in file.remove:
-        label = vocabulary.find(name)
-        if label is None:
-            raise VocabularyError(
-                f"{path}: cannot remove {name!r}, which {vocabulary.title!r} does not have."
-                + vocabulary.closest(name),
-                "`feeder labels list` shows the names.",
-            )
-        dropped.add(label.name)
-    kept = [label for label in vocabulary.labels if label.name not in dropped]
     added = [_label(entry, path) for entry in file.label]
+    own = {spelling(label.name) for label in added}
+    # A removal may be meant for another vocabulary than the one in use, and does nothing then.
+    dropped = {label.name for label in map(vocabulary.find, file.remove) if label is not None}
+    kept = [
+        label
+        for label in vocabulary.labels
+        if label.name not in dropped and own.isdisjoint(map(spelling, names(label)))
+    ]
     _check_unique([*kept, *added], path)
     return replace(
         vocabulary,

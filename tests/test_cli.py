@@ -197,7 +197,7 @@ def test_days_follow_the_zone_through_clock_changes() -> None:
 def test_adding_a_label_is_adding_a_name(feeder: Callable[..., Result]) -> None:
     """A name is enough on a model that reads; it is listed, and can be removed again."""
     before = len(json.loads(feeder("labels", "list", "--json").stdout))
-    assert feeder("labels", "add", "Mandarin Duck").exit_code == 0
+    assert feeder("labels", "add", "Mandarin Duck", "--kind", "bird").exit_code == 0
     listed = json.loads(feeder("labels", "list", "--json").stdout)
     assert len(listed) == before + 1
     assert [label["name"] for label in listed if label["own"]] == ["Mandarin Duck"]

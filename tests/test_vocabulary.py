@@ -115,13 +115,23 @@ def test_own_labels_are_added_and_removed(birds: Path, tmp_path: Path) -> None:
     assert vocabularies.with_own(base, own).own == {"Eurasian Siskin"}
 
 
+def test_own_labels_outlive_a_change_of_vocabulary(birds: Path, tmp_path: Path) -> None:
+    """Removing what another list lacks does nothing, and an own label replaces its namesake."""
+    own = tmp_path / "labels.toml"
+    own.write_text(
+        'remove = ["Dunnock"]\n[[label]]\nname = "house finch"\nkind = "bird"\n', encoding="utf-8"
+    )
+    changed = vocabularies.with_own(vocabularies.read(birds), own)
+    assert [label.name for label in changed.labels] == ["wild", "night", "house finch"]
+
+
 def test_a_mistaken_addition_leaves_the_file_as_it_was(birds: Path, tmp_path: Path) -> None:
-    """A label that clashes with another, or has no name, is refused before anything is written."""
+    """A label that is there already, or has no name, is refused before anything is written."""
     own = tmp_path / "labels.toml"
     base = vocabularies.read(birds)
     own_labels.add(own, Label("Gertrude", Kind.BIRD), base)
     before = own.read_text(encoding="utf-8")
-    for name in ("gertrude", "House Finch", " "):
+    for name in ("gertrude", " "):
         with pytest.raises(VocabularyError):
             own_labels.add(own, Label(name, Kind.BIRD), base)
     assert own.read_text(encoding="utf-8") == before

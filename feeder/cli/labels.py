@@ -76,7 +76,11 @@ def list_labels(path: Path, vocabulary: str | None, as_json: bool) -> None:
     ),
 )
 @click.argument("name")
-@click.option("--kind", type=click.Choice(list(Kind)), help="Default: what most labels are.")
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in Kind]),
+    help="Default: what most labels are.",
+)
 @click.option("--scientific", default="", help="Scientific name.")
 @click.option("--ebird", default="", help="eBird species code.")
 @click.option("--prompt", "prompts", multiple=True, help="Instead of the templates; repeatable.")
@@ -104,12 +108,13 @@ def add_label(
     bundle = open_bundle(settings)
     base = open_vocabulary(settings, bundle, own=False)
     vocabulary = open_vocabulary(settings, bundle)
-    if own_labels.restore(settings.own_labels, name, base):
+    if photos is None and own_labels.restore(settings.own_labels, name, base):
         say(f"{name} is back")
         return
     taken = vocabulary.find(name)
-    if taken is not None and not (replace and taken.name in vocabulary.own):
-        mine = taken.name in vocabulary.own
+    mine = taken is not None and taken.name in vocabulary.own
+    # Photos may stand in for a shipped label: the model may not know it by its name.
+    if taken is not None and not (replace if mine else photos):
         raise VocabularyError(
             f"{name!r} is there already, as {taken.name!r}.",
             "Use --replace to put this one in its place." if mine else "Nothing needs to be added.",
