@@ -175,12 +175,7 @@ def _from_bundle(
             used.add(match.name)
             rows.append(stored[match.name])
         elif label.name in vocabulary.own:
-            raise VocabularyError(
-                f"The model {bundle.manifest.name} has no text encoder, so it cannot learn "
-                f"{label.name!r} from its name.",
-                f'Show it photos: `feeder labels add "{label.name}" --photos FOLDER`; or get a '
-                "CLIP, which reads names: `make model`.",
-            )
+            raise cannot_read(bundle, label.name)
         else:
             skipped.append(label.name)
             continue
@@ -194,6 +189,16 @@ def _from_bundle(
             rows.append(stored[label.name])
             labels.append(label)
     return rows, tuple(labels), tuple(skipped)
+
+
+def cannot_read(bundle: Bundle, name: str) -> VocabularyError:
+    """The error for a label that a bundle without a text encoder should learn from its name."""
+    return VocabularyError(
+        f"The model {bundle.manifest.name} has no text encoder, so it cannot learn {name!r} "
+        "from its name.",
+        f'Show it photos: `feeder labels add "{name}" --photos FOLDER`; or get a CLIP, which '
+        "reads names: `make model`.",
+    )
 
 
 def _is_negative(label: Label) -> bool:

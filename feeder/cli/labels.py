@@ -120,12 +120,7 @@ def add_label(
             "Use --replace to put this one in its place." if mine else "Nothing needs to be added.",
         )
     if bundle.manifest.text is None and photos is None:
-        raise VocabularyError(
-            f"The model {bundle.manifest.name} has no text encoder, so it cannot learn {name!r} "
-            "from its name.",
-            f'Show it photos: `feeder labels add "{name}" --photos FOLDER`; or get a CLIP, which '
-            "reads names: `make model`.",
-        )
+        raise label_embeddings.cannot_read(bundle, name)
     label = Label(
         name=name,
         kind=Kind(kind) if kind else _usual_kind(vocabulary),
