@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -20,6 +21,7 @@ from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle, Precision, Thresholds
 from feeder.domain import (
     UNIDENTIFIED_BIRD,
+    Box,
     Candidate,
     Frame,
     Kind,
@@ -100,11 +102,18 @@ class Classifier:
         """The shorter edge, in pixels, to which a JPEG may be reduced while decoding."""
         return draft_size(self.bundle.manifest.preprocessing)
 
-    def classify(self, frame: Frame) -> Prediction:
-        """The verdict on a frame; `unclassified` with the reason where it has no pixels."""
+    def classify(self, frame: Frame, region: Box | None = None) -> Prediction:
+        """The verdict on a frame; `unclassified` with the reason where it has no pixels.
+
+        Where `region` is given, that part is judged beside the whole, and the surer view wins.
+        """
         if frame.image is None:
             return unclassified(frame.defect)
-        return self.judge(self.embed([frame.image])[0])
+        whole = self.judge(self.embed([frame.image])[0])
+        if region is None:
+            return whole
+        part = self.judge(self.embed([cut(frame.image, region)])[0])
+        return replace(part, region=region) if _is_surer(part, whole) else whole
 
     def classify_image(self, picture: Picture) -> Prediction:
         """The verdict on one picture. Raises BadFrame where it cannot be decoded."""
@@ -155,7 +164,11 @@ class Classifier:
             kind: float(sum(probability[i] for i, at in enumerate(self.labels) if at.kind is kind))
             for kind in {label.kind for label in self.labels}
         }
-        said = verdict(candidates, mass, self.thresholds)
+        groups = [
+            Candidate(label, float(probability[list(members)].sum()), candidates[0].cosine)
+            for label, members in rows.groups
+        ]
+        said = verdict(candidates, mass, self.thresholds, groups)
         return Prediction(
             said.observation_type,
             said.reason,
@@ -213,11 +226,16 @@ class Verdict(NamedTuple):
     named: Candidate | None = None
 
 
-def verdict(candidates: Sequence[Candidate], mass: dict[Kind, float], at: Thresholds) -> Verdict:
+def verdict(
+    candidates: Sequence[Candidate],
+    mass: dict[Kind, float],
+    at: Thresholds,
+    groups: Sequence[Candidate] = (),
+) -> Verdict:
     """The verdict on the best labels, best first, and each kind's total probability.
 
     A closed list always names something; `blank`, `unknown` and an unidentified bird are how the
-    program declines.
+    program declines. Where no species is sure, the first of `groups` that is takes its place.
     """
     best = candidates[0]
     said = f"{best.label.name} {best.probability:.2f}"
@@ -228,6 +246,10 @@ def verdict(candidates: Sequence[Candidate], mass: dict[Kind, float], at: Thresh
     if not doubt:
         human = best.label.kind is Kind.HUMAN
         return Verdict(ObservationType.HUMAN if human else ObservationType.ANIMAL, said, best)
+    group = next((one for one in groups if one.probability >= at.label), None)
+    if group is not None and birds >= at.bird:
+        reason = f"{group.label.name} {group.probability:.2f}, but {said} {doubt}"
+        return Verdict(ObservationType.ANIMAL, reason, group)
     if birds >= at.bird:
         bird = Candidate(UNIDENTIFIED_BIRD, birds, best.cosine)
         reason = f"P(bird) {birds:.2f} >= {at.bird:g}, but {said} {doubt}"
@@ -247,6 +269,27 @@ def _doubt(candidates: Sequence[Candidate], birds: float, at: Thresholds) -> str
     if margin < at.margin:
         return f"is only {margin:.2f} ahead of the next"
     return ""
+
+
+def cut(image: Image.Image, region: Box) -> Image.Image:
+    """The pixels of `image` within `region`, at least one each way."""
+    left, top = int(region.x * image.width), int(region.y * image.height)
+    right = max(left + 1, round((region.x + region.width) * image.width))
+    bottom = max(top + 1, round((region.y + region.height) * image.height))
+    return image.crop((left, top, right, bottom))
+
+
+def _is_surer(part: Prediction, whole: Prediction) -> bool:
+    """Whether `part` names something, and `whole` nothing or that less surely.
+
+    A species outweighs a group or an unidentified bird: that a bird is there is easily sure.
+    """
+    return _certainty(part) > _certainty(whole)
+
+
+def _certainty(prediction: Prediction) -> tuple[bool, float]:
+    named = prediction.named
+    return (False, 0.0) if named is None else (named is prediction.best, named.probability)
 
 
 def _margin(candidates: Sequence[Candidate]) -> float:

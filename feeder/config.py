@@ -69,6 +69,9 @@ class ModelSection(_Section):
         "auto", description='"auto" (int8 where the model has it), "int8" or "fp32"'
     )
     threads: int = Field(0, ge=0, le=256, description="threads of the model; 0: one for each core")
+    look_twice: bool = Field(
+        True, description="judge also the part of a frame that changed; the surer verdict counts"
+    )
 
 
 class ThresholdsSection(_Section):

@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
@@ -13,11 +14,12 @@ from typing import Protocol
 from feeder.classifier import Classifier
 from feeder.clock import Clock
 from feeder.config import Settings
-from feeder.domain import Frame, Prediction, SettledPath, unclassified
+from feeder.domain import Box, Frame, Prediction, SettledPath, unclassified
 from feeder.errors import FeederError, LogbookError, NotReady, Vanished
 from feeder.frames import FrameReader
 from feeder.inbox import Inbox
 from feeder.logbook import Logbook
+from feeder.scene import Scene
 from feeder.service_manager import notify, watchdog_interval
 
 log = logging.getLogger("feeder.daemon")
@@ -43,12 +45,22 @@ class Report(Protocol):
 
 @dataclass
 class Station:
-    """Everything one configuration wires together. `close` lets go of it."""
+    """Everything one configuration wires together. `close` lets go of it.
+
+    `scenes` holds what each deployment's camera usually sees.
+    """
 
     settings: Settings
     inbox: Inbox
     reader: FrameReader
     classifier: Classifier
+    scenes: defaultdict[str, Scene] = field(default_factory=lambda: defaultdict(Scene))
+
+    def changed(self, frame: Frame) -> Box | None:
+        """Where the frame differs from the last ones of its camera; None where it is off."""
+        if frame.image is None or not self.settings.model.look_twice:
+            return None
+        return self.scenes[frame.source.deployment.name].changed(frame.image)
 
     def close(self) -> None:
         self.inbox.close()
@@ -133,7 +145,7 @@ class Daemon:
             self.logbook.append_path(frame)
             return
         try:
-            prediction = self.station.classifier.classify(frame)
+            prediction = self.station.classifier.classify(frame, self.station.changed(frame))
         except MemoryError:
             prediction = unclassified("classifying it takes more memory than there is")
         self.logbook.append(frame, prediction)

@@ -74,6 +74,14 @@ class Label:
     photos: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Labels that a picture may not tell apart, by name, and the label they have in common."""
+
+    label: Label
+    members: tuple[str, ...]
+
+
 UNIDENTIFIED_BIRD = Label("unidentified bird", Kind.BIRD, "Aves", "bird1")
 """What a picture shows that is a bird beyond doubt and of no species beyond doubt."""
 
@@ -113,6 +121,19 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """A part of a frame: left, top, width and height as shares of its width and height.
+
+    Source: Camtrap DP's `bboxX`, `bboxY`, `bboxWidth` and `bboxHeight`.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A label's share of one prediction: probability in [0, 1] and raw cosine in [-1, 1]."""
 
@@ -127,9 +148,11 @@ class Prediction:
 
     `candidates` are the k best labels, best first; empty where the picture could not be decoded.
     `bird_probability` is P(bird), None in a vocabulary without birds. `margin` is the best minus
-    the second probability. `named` is what the verdict calls the picture: the best label, or
-    `UNIDENTIFIED_BIRD` with P(bird), or None where it declines. `reason` says in words why.
-    `embedding` is the float32 [d] unit vector. The digests name the bundle and vocabulary.
+    the second probability. `named` is what the verdict calls the picture: the best label, a
+    group with its members' summed probability, `UNIDENTIFIED_BIRD` with P(bird), or None where it
+    declines. `reason` says in words why. `embedding` is the float32 [d] unit vector. The digests
+    name the bundle and vocabulary. `region` is the part of the frame that was judged, None for
+    all of it.
     """
 
     observation_type: ObservationType
@@ -141,6 +164,7 @@ class Prediction:
     embedding: Vectors | None = field(default=None, repr=False, compare=False)
     model_digest: str = ""
     vocabulary_digest: str = ""
+    region: Box | None = None
 
     @property
     def best(self) -> Candidate | None:

@@ -12,7 +12,7 @@ import numpy as np
 from feeder import metrics
 from feeder.bundle import Thresholds
 from feeder.classifier import Classifier
-from feeder.domain import UNIDENTIFIED_BIRD, Kind, ObservationType, Prediction, Vectors
+from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, ObservationType, Prediction, Vectors
 from feeder.errors import BadFrame, FeederError
 from feeder.labelled import Answer, LabelledPicture, few, kind_of, match, name_of, shown
 from feeder.metrics import Ints, Means, Scores, Share
@@ -27,7 +27,8 @@ class Judged:
 
     `outcome` is the most probable label where the truth is a label, and the kind with the
     greatest summed probability where it is a kind; `probability` is the outcome's, in [0, 1].
-    `rank` counts the labels before the true one, None where the truth is a kind.
+    `rank` counts the labels before the true one, None where the truth is a kind. `covered` are
+    the labels that the verdict's name stands for, where it is the name of a group.
     """
 
     picture: LabelledPicture
@@ -37,6 +38,7 @@ class Judged:
     truth_probability: float
     rank: int | None
     prediction: Prediction
+    covered: tuple[Label, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -52,11 +54,16 @@ class Judged:
 
     @property
     def rightly_named(self) -> bool:
-        """Whether the verdict gives the right one; a kind is enough where the truth is a kind."""
+        """Whether the verdict gives the right one, or a group with the right one in it.
+
+        Where the truth is a kind, any label of that kind is right.
+        """
         named = self.prediction.named
         if named is None:
             return False
-        return self.truth == (named.label.kind if isinstance(self.truth, Kind) else named.label)
+        if isinstance(self.truth, Kind):
+            return self.truth is named.label.kind
+        return self.truth in (named.label, *self.covered)
 
     @property
     def called(self) -> Kind | None:
@@ -164,10 +171,52 @@ class Evaluation:
                 table[kind] = counts
         return table
 
-    def called_bird(self, kind: Kind) -> Share:
-        """Of the pictures of this kind, those that the verdict calls a bird."""
-        counts = self.called.get(kind, Counter())
+    def called_bird(self, *kinds: Kind) -> Share:
+        """Of the pictures of these kinds, those that the verdict calls a bird."""
+        counts = sum((self.called.get(kind, Counter()) for kind in kinds), Counter[Kind | None]())
         return Share(counts[Kind.BIRD], counts.total())
+
+    @cached_property
+    def species(self) -> Share:
+        """Of the birds whose species is known, those whose most probable label is that species."""
+        known = [
+            one
+            for one in self.judged
+            if isinstance(one.truth, Label)
+            and one.truth.kind is Kind.BIRD
+            and one.truth.scientific_name != UNIDENTIFIED_BIRD.scientific_name
+        ]
+        return Share(sum(one.right for one in known), len(known))
+
+    @cached_property
+    def by_source(self) -> dict[str, Share]:
+        """`top1` of each camera or collection, where the pictures' list names more than one."""
+        sources = sorted({one.picture.source for one in self.judged})
+        if len(sources) < 2:
+            return {}
+        return {
+            source: Share(
+                sum(one.right for one in self.judged if one.picture.source == source),
+                sum(one.picture.source == source for one in self.judged),
+            )
+            for source in sources
+        }
+
+    @property
+    def measures(self) -> dict[str, Share]:
+        """The figures to show, by name; those of no pictures are left out."""
+        birds, blanks = self.called_bird(Kind.BIRD), self.called_bird(Kind.BLANK)
+        every = {
+            "best label right": self.top1,
+            **{f"true label in the best {k}": one for k, one in self.top_k.items() if k > 1},
+            "species right": self.species,
+            "given a name by the verdict": self.named,
+            "right among those named": self.rightly_named,
+            "birds called a bird": birds,
+            "others called a bird": self.called_bird(Kind.MAMMAL, Kind.HUMAN, Kind.BLANK),
+            "blanks called a bird": blanks,
+        }
+        return {name: share for name, share in every.items() if share.total}
 
     @cached_property
     def confused(self) -> list[tuple[Answer, Answer, int]]:
@@ -189,11 +238,14 @@ class Evaluation:
             "pictures": len(self.judged),
             "top_1": _share(self.top1),
             "top_k": {str(k): _share(share) for k, share in self.top_k.items()},
+            "species": _share(self.species),
+            "sources": {source: _share(share) for source, share in self.by_source.items()},
             "verdict": {
                 "named": _share(self.named),
                 "right_among_named": _share(self.rightly_named),
                 "birds_called_bird": _share(self.called_bird(Kind.BIRD)),
                 "blanks_called_bird": _share(self.called_bird(Kind.BLANK)),
+                "others_called_bird": _share(self.called_bird(Kind.MAMMAL, Kind.HUMAN, Kind.BLANK)),
                 "called": {
                     truth.value: {
                         (said or ObservationType.UNKNOWN).value: count
@@ -306,6 +358,9 @@ def judge(
         best, true = int(np.argmax(probability)), labels.index(truth)
         outcome, share, true_share = labels[best], probability[best], probability[true]
         rank = int(metrics.ranks(probability[None], np.array([true]))[0])
+    prediction = classifier.judge(embedding)
+    named = prediction.named.label if prediction.named else None
+    groups = dict(classifier.embeddings.groups)
     return Judged(
         picture=picture,
         truth=truth,
@@ -314,7 +369,8 @@ def judge(
         probability=min(float(share), 1.0),
         truth_probability=min(float(true_share), 1.0),
         rank=rank,
-        prediction=classifier.judge(embedding),
+        prediction=prediction,
+        covered=tuple(labels[at] for at in groups.get(named, ())) if named else (),
     )
 
 

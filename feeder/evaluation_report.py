@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file that needs nothing beside it."""
+"""An evaluation as one HTML file that needs nothing beside it, or as Markdown tables."""
 
 import base64
 import hashlib
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from feeder import decoder
@@ -17,7 +17,7 @@ from feeder.domain import Kind
 from feeder.errors import BadFrame
 from feeder.evaluate import Evaluation, Judged
 from feeder.labelled import kind_of, name_of
-from feeder.metrics import CoveragePoint
+from feeder.metrics import CoveragePoint, Share
 
 MAX_THUMBNAILS = 200
 MAX_PAIRS = 20
@@ -91,19 +91,11 @@ def render(evaluation: Evaluation, made: datetime) -> str:
     Names are escaped, styles and pictures are inline, and a content security policy allows
     nothing else. `made` is the instant to show, with a time zone.
     """
-    environment = Environment(
-        loader=PackageLoader("feeder"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "interval": _interval, "name": name_of}
     style = files("feeder").joinpath("templates/evaluation.css").read_text(encoding="utf-8")
     wrong = sorted(
         (one for one in evaluation.judged if not one.right), key=lambda one: -one.probability
     )
-    return environment.get_template(
+    return _template(
         "evaluation.html.j2"
     ).render(
         evaluation=evaluation,
@@ -127,6 +119,31 @@ def render(evaluation: Evaluation, made: datetime) -> str:
         wrong=len(wrong),
         runner_up=_runner_up,
     )
+
+
+def render_markdown(evaluation: Evaluation) -> str:
+    """The figures as Markdown tables: all measures, then by source and by label."""
+    scores = evaluation.scores
+    labels = [
+        (name_of(answer), Share(int(hits), int(support)))
+        for answer, hits, support in zip(
+            evaluation.answers, evaluation.confusion.diagonal(), scores.support, strict=True
+        )
+        if support
+    ]
+    return _template("evaluation.md.j2").render(evaluation=evaluation, labels=labels)
+
+
+def _template(name: str) -> Template:
+    environment = Environment(
+        loader=PackageLoader("feeder"),
+        autoescape=name.endswith("html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "interval": _interval, "name": name_of}
+    return environment.get_template(name)
 
 
 def thumbnail(one: Judged) -> str:

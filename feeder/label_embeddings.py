@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle
-from feeder.domain import Kind, Label, Vectors
+from feeder.domain import Group, Kind, Label, Vectors
 from feeder.encoder import unit
 from feeder.errors import VocabularyError
 from feeder.vocabulary import Vocabulary
@@ -34,8 +34,10 @@ class LabelEmbeddings:
     """The vectors images are compared with.
 
     `vectors` float32 [rows, d], each row of unit length; `bias` float32 [rows], added to logits;
-    `owner` int64 [rows], the index in `labels` that a row counts for. `skipped` are the labels of
-    the vocabulary this bundle has no vector for. `digest` names the vocabulary in the log.
+    `owner` int64 [rows], the index in `labels` that a row counts for. `groups` are what labels
+    have in common, each with its members' indices in `labels`, the smallest first. `skipped` are
+    the labels of the vocabulary this bundle has no vector for. `digest` names the vocabulary in
+    the log.
     """
 
     labels: tuple[Label, ...]
@@ -43,6 +45,7 @@ class LabelEmbeddings:
     bias: Vectors
     owner: npt.NDArray[np.int64]
     digest: str
+    groups: tuple[tuple[Label, tuple[int, ...]], ...] = ()
     skipped: tuple[str, ...] = ()
 
 
@@ -129,6 +132,7 @@ def embed(
         bias=np.concatenate([bias for _, bias in rows]),
         owner=np.repeat(np.arange(len(rows)), [len(bias) for _, bias in rows]),
         digest=_digest(vocabulary, labels),
+        groups=_present(vocabulary.groups, labels),
         skipped=(*skipped, *(f"{name} (learnt by another model)" for name in stale)),
     )
     for index in taught if len(taught) < len(labels) else ():
@@ -221,6 +225,18 @@ def _stored_vectors(bundle: Bundle) -> dict[str, _Rows]:
         vectors, bias = unit(stored["vectors"]), stored["bias"].astype(np.float32)
     labels = bundle_labels(bundle).labels
     return {label.name: (vectors[i : i + 1], bias[i : i + 1]) for i, label in enumerate(labels)}
+
+
+def _present(
+    groups: Sequence[Group], labels: Sequence[Label]
+) -> tuple[tuple[Label, tuple[int, ...]], ...]:
+    """The groups of which at least two members are among `labels`, the smallest first."""
+    place = {label.name: index for index, label in enumerate(labels)}
+    found = [
+        (group.label, tuple(place[name] for name in group.members if name in place))
+        for group in groups
+    ]
+    return tuple(sorted((one for one in found if len(one[1]) > 1), key=lambda one: len(one[1])))
 
 
 def mean_direction(vectors: Sequence[Vectors] | Vectors) -> Vectors:

@@ -18,20 +18,25 @@ _EMPTY = "empty"
 
 @dataclass(frozen=True, slots=True)
 class LabelledPicture:
-    """A file, its name within the evaluated folder, and what its label calls it."""
+    """A file, its name within the evaluated folder, and what its label calls it.
+
+    `source` is the camera or collection it comes from, "" where nobody says.
+    """
 
     path: Path
     file: str
     name: str
+    source: str = ""
 
 
 def find_pictures(folder: Path, labels_csv: Path | None = None) -> list[LabelledPicture]:
     """The labelled files of `folder`, in the order of their paths.
 
     Without `labels_csv` the label is the name of the folder directly in `folder` that holds the
-    file, however deep. `labels_csv` has columns `path` and `label`; its paths start where it
-    lies, or in a folder above that, and those outside `folder` are passed over. Raises
-    FeederError where there is nothing labelled, a listed file is missing, or a column is.
+    file, however deep. `labels_csv` has columns `path` and `label`, and may have `source`; its
+    paths start in `folder`, where it lies, or in a folder above that, and those outside `folder`
+    are passed over. Raises FeederError where there is nothing labelled, a listed file is missing,
+    or a column is.
     """
     if labels_csv is not None:
         return _listed(folder, labels_csv)
@@ -105,16 +110,19 @@ def _listed(folder: Path, table: Path) -> list[LabelledPicture]:
                     f"{table} has no column {lacking[0]!r}; its columns are {few(columns)}.",
                     "Its first line must be path,label.",
                 )
-            rows = [(reader.line_num, row["path"] or "", row["label"] or "") for row in reader]
+            rows = [
+                (reader.line_num, row["path"] or "", row["label"] or "", row.get("source") or "")
+                for row in reader
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FeederError(
             f"{table} cannot be read: {error}.", "It must be comma-separated text in UTF-8."
         ) from error
     start = Path(os.path.abspath(table)).parent
-    bases = [start, *start.parents]
+    bases = [Path(os.path.abspath(folder)), start, *start.parents]
     root = folder.resolve()
     found, missing = [], []
-    for line, entry, name in rows:
+    for line, entry, name, source in rows:
         path = next((base / entry for base in bases if (base / entry).is_file()), None)
         if path is None:
             missing.append(f"{entry!r} in line {line}")
@@ -122,12 +130,13 @@ def _listed(folder: Path, table: Path) -> list[LabelledPicture]:
         # The file itself may be a link to anywhere; where it lies is what counts.
         lies = path.parent.resolve() / path.name
         if lies.is_relative_to(root):
-            found.append(LabelledPicture(path, shown(lies.relative_to(root)), name.strip()))
+            inside = shown(lies.relative_to(root))
+            found.append(LabelledPicture(path, inside, name.strip(), source.strip()))
     if missing:
         raise FeederError(
             f"{table} names {len(missing)} of {len(rows)} files that are not there, the first "
             f"being {missing[0]}.",
-            f"Paths start in {start} or a folder above it.",
+            f"Paths start in {folder}, in {start} or a folder above it.",
         )
     if not found:
         raise FeederError(

@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -258,8 +258,9 @@ class Logbook:
             "INSERT INTO observation (media_id, observation_type, label,"
             " scientific_name, ebird_code, kind, classification_method, classified_by,"
             " classification_timestamp, classification_probability, bird_probability, margin,"
-            " cosine, reason, runners_up, model_id, vocabulary_id)"
-            " VALUES (?, ?, ?, ?, ?, ?, 'machine', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " cosine, reason, runners_up, model_id, vocabulary_id,"
+            " bbox_x, bbox_y, bbox_width, bbox_height)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'machine', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             # Not OR IGNORE, which would also pass over a verdict that breaks a rule.
             " ON CONFLICT DO NOTHING",
             (
@@ -279,6 +280,7 @@ class Logbook:
                 json.dumps(runners_up),
                 model_id,
                 self._id_of("vocabulary", prediction.vocabulary_digest),
+                *(astuple(prediction.region) if prediction.region else (None,) * 4),
             ),
         )
         if prediction.embedding is not None:

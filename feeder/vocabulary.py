@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from feeder.domain import Kind, Label
+from feeder.domain import Group, Kind, Label
 from feeder.errors import VocabularyError
 
 DEFAULT_TEMPLATES = ("a photo of a {label}.",)
@@ -30,6 +30,15 @@ class _LabelEntry(BaseModel):
     photos: str | None = None
 
 
+class _GroupEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"\S")
+    scientific_name: str = ""
+    ebird_code: str = ""
+    labels: list[str]
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -38,19 +47,21 @@ class _File(BaseModel):
     templates: list[str] = []
     remove: list[str] = []
     label: list[_LabelEntry] = []
+    group: list[_GroupEntry] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
     """The ordered labels one prediction chooses among.
 
-    `templates` hold `{label}`; `own` are the names that the user added to a shipped list, and
-    `removed` those taken out of it.
+    `templates` hold `{label}`; `groups` may name labels that are not in this list; `own` are the
+    names that the user added to a shipped list, and `removed` those taken out of it.
     """
 
     title: str
     templates: tuple[str, ...]
     labels: tuple[Label, ...]
+    groups: tuple[Group, ...] = ()
     own: frozenset[str] = frozenset()
     removed: frozenset[str] = frozenset()
 
@@ -93,7 +104,8 @@ def digest(vocabulary: Vocabulary) -> str:
         [label.name, label.kind, vocabulary.prompts(label), _photos_digest(label)]
         for label in vocabulary.labels
     ]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    groups = [[group.label.name, group.members] for group in vocabulary.groups]
+    return hashlib.sha256(json.dumps([content, groups]).encode()).hexdigest()
 
 
 def read(path: Path, including: tuple[Path, ...] = ()) -> Vocabulary:
@@ -105,8 +117,11 @@ def read(path: Path, including: tuple[Path, ...] = ()) -> Vocabulary:
         raise VocabularyError(f"{path} includes itself.", "Take the name out of `include`.")
     file = _parse(path)
     labels = [_label(entry, path) for entry in file.label]
+    groups = [_group(entry) for entry in file.group]
     for name in file.include:
-        labels += read(path.with_name(f"{name}.toml"), (*including, path)).labels
+        included = read(path.with_name(f"{name}.toml"), (*including, path))
+        labels += included.labels
+        groups += included.groups
     _check_unique(labels, path)
     templates = tuple(file.templates) or DEFAULT_TEMPLATES
     for template in templates:
@@ -115,7 +130,7 @@ def read(path: Path, including: tuple[Path, ...] = ()) -> Vocabulary:
                 f"{path}: the template {template!r} has no {{label}}.",
                 'Write it like "a photo of a {label}.".',
             )
-    return Vocabulary(file.title or path.stem, templates, tuple(labels))
+    return Vocabulary(file.title or path.stem, templates, tuple(labels), tuple(groups))
 
 
 def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
@@ -209,6 +224,11 @@ def _label(entry: _LabelEntry, path: Path) -> Label:
         alternatives=tuple(entry.alternatives),
         photos=path.parent / entry.photos if entry.photos else None,
     )
+
+
+def _group(entry: _GroupEntry) -> Group:
+    label = Label(entry.name, Kind.BIRD, entry.scientific_name, entry.ebird_code)
+    return Group(label, tuple(entry.labels))
 
 
 def _check_unique(labels: Iterable[Label], path: Path) -> None:

@@ -1,16 +1,31 @@
 """Label embeddings, verdicts and the Python API, on a tiny model with random weights."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from feeder import Classifier, label_embeddings
 from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle, Thresholds, golden_image, seal
-from feeder.classifier import verdict
-from feeder.domain import UNIDENTIFIED_BIRD, Candidate, Kind, Label, ObservationType, Vectors
+from feeder.classifier import cut, verdict
+from feeder.domain import (
+    UNIDENTIFIED_BIRD,
+    Box,
+    Candidate,
+    Deployment,
+    Frame,
+    Group,
+    Kind,
+    Label,
+    ObservationType,
+    SettledPath,
+    TimeSource,
+    Vectors,
+)
 from feeder.encoder import ImageEncoder, TextEncoder, unit
 from feeder.errors import BadFrame, VocabularyError
 from feeder.label_embeddings import PromptCache
@@ -258,6 +273,65 @@ def test_a_bird_of_no_certain_species_is_a_bird() -> None:
     assert "robin 0.40 < 0.5" in got.reason
     sure = verdict([Candidate(ROBIN, 0.8, 0.3)], {Kind.BIRD: 0.9}, AT)
     assert sure.named == Candidate(ROBIN, 0.8, 0.3)
+
+
+def test_look_alikes_share_a_name() -> None:
+    """Where no species is certain, the smallest group that is certain gives the name."""
+    candidates = [Candidate(ROBIN, 0.4, 0.3), Candidate(CAT, 0.1, 0.2)]
+    thrush, bird = Label("thrush sp.", Kind.BIRD), Label("songbird sp.", Kind.BIRD)
+    groups = [Candidate(thrush, 0.6, 0.3), Candidate(bird, 0.9, 0.3)]
+    got = verdict(candidates, {Kind.BIRD: 0.9}, AT, groups)
+    assert got.named == Candidate(thrush, 0.6, 0.3)
+    assert "thrush sp. 0.60, but robin 0.40 < 0.5" in got.reason
+    unsure = verdict(candidates, {Kind.BIRD: 0.9}, AT, [Candidate(thrush, 0.45, 0.3)])
+    assert unsure.named is not None
+    assert unsure.named.label == UNIDENTIFIED_BIRD
+
+
+def test_a_group_is_the_sum_of_its_members(tiny_clip: Path) -> None:
+    """Groups name labels of the vocabulary; one with a single member in it is no group."""
+    labels = tuple(Label(name, Kind.BIRD) for name in ("wren", "finch", "linnet"))
+    groups = (
+        Group(Label("any", Kind.BIRD), ("wren", "finch", "linnet")),
+        Group(Label("finches", Kind.BIRD), ("linnet", "finch", "siskin")),
+        Group(Label("wrens", Kind.BIRD), ("wren", "winter wren")),
+    )
+    vocabulary = Vocabulary("", ("{label}",), labels, groups)
+    never = Thresholds(label=1.0, bird=0.0, blank=1.0)
+    classifier = Classifier(Bundle.open(tiny_clip), vocabulary, thresholds=never)
+    found = {label.name: members for label, members in classifier.embeddings.groups}
+    assert found == {"finches": (2, 1), "any": (0, 1, 2)}
+    got = classifier.classify_image(golden_image())
+    assert got.named is not None
+    assert got.named.label.name == "any"
+    assert got.named.probability == pytest.approx(1.0)
+
+
+def test_the_surer_view_of_a_frame_counts(tiny_clip: Path) -> None:
+    """A region is judged beside the whole frame, and named where it is the surer of the two."""
+    labels = tuple(Label(name, Kind.BIRD) for name in ("wren", "finch", "linnet"))
+    vocabulary = Vocabulary("", ("{label}",), labels)
+    anything = Thresholds(label=0.0, bird=0.0, blank=1.0)
+    classifier = Classifier(Bundle.open(tiny_clip), vocabulary, thresholds=anything)
+    frame = framed(golden_image())
+    whole = classifier.classify(frame)
+    assert whole.region is None
+    boxes = [Box(x / 8, y / 8, 0.3, 0.3) for x in range(6) for y in range(6)]
+    for box in boxes:
+        got = classifier.classify(frame, box)
+        part = classifier.classify_image(cut(golden_image(), box))
+        assert whole.named is not None
+        assert part.named is not None
+        assert got.named is not None
+        better = part.named.probability > whole.named.probability
+        assert got.region == (box if better else None)
+        assert got.named.probability == max(part.named.probability, whole.named.probability)
+
+
+def framed(image: Image.Image) -> Frame:
+    """A frame with these pixels."""
+    source = SettledPath(Deployment("garden", Path("/")), Path("/a.jpg"), 1, 1)
+    return Frame(source, "", datetime(2026, 5, 1, tzinfo=UTC), TimeSource.EXIF, image=image)
 
 
 def test_a_prediction_says_all_it_knows(classifier: Classifier) -> None:

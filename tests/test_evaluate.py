@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -581,6 +582,63 @@ def test_the_command_writes_tables(
     assert lines[1].startswith("best label right\t")
     assert "label\tpictures\tprecision\trecall\tF1" in lines
     assert "judging" not in result.stderr
+
+
+def test_sources_are_measured_apart(tmp_path: Path, tiny_clip: Path, vocabulary_file: Path) -> None:
+    """A list that says where its pictures come from gets a figure for each source, in Markdown too."""
+    rows = [f"{n}.jpg,House Finch,{'window | east' if n < 2 else 'garden'}" for n in range(6)]
+    for number in range(6):
+        save(tmp_path / "set" / f"{number}.jpg", number)
+    table = tmp_path / "list.csv"
+    table.write_text("path,label,source\n" + "\n".join(rows), encoding="utf-8")
+    report = tmp_path / "figures.md"
+    options = ("--labels", table, "--model", tiny_clip, "--vocabulary", vocabulary_file)
+    result = run(tmp_path, tmp_path / "set", *options, "--report", report, "--json")
+    assert result.exit_code == 0, result.output
+    written = json.loads(result.stdout)
+    assert {name: one["total"] for name, one in written["sources"].items()} == {
+        "garden": 4,
+        "window | east": 2,
+    }
+    right = written["sources"]["garden"]["count"] + written["sources"]["window | east"]["count"]
+    assert right == written["species"]["count"] == written["top_1"]["count"]
+    text = report.read_text("utf-8")
+    assert "| window / east |" in text
+    assert f"| species right | {_percent(right / 6)} |" in text
+
+
+def test_a_group_with_the_truth_in_it_is_right() -> None:
+    """A verdict that names a group of look-alikes is right where the truth is one of them."""
+    group = Candidate(Label("finch sp.", Kind.BIRD), 0.8, 0.1)
+    said = Prediction(ObservationType.ANIMAL, "", [Candidate(ROBIN, 0.4, 0.1)], group)
+    picture = LabelledPicture(Path("a.jpg"), "a.jpg", "House Finch")
+    one = Judged(picture, FINCH, ROBIN, 0.4, 0.3, 1, said, covered=(FINCH, ROBIN))
+    assert one.named
+    assert one.rightly_named
+    assert not replace(one, covered=(ROBIN, SQUIRREL)).rightly_named
+
+
+def test_what_is_no_bird_is_measured_together() -> None:
+    """Mammals, people and blanks called a bird are one figure; blanks are also one of their own."""
+    bird = Candidate(FINCH, 0.9, 0.1)
+    said = Prediction(ObservationType.ANIMAL, "", [bird], bird)
+    nothing = Prediction(ObservationType.BLANK, "")
+    pictures = [(SQUIRREL, said), (EMPTY, nothing), (EMPTY, said), (FINCH, said)]
+    judged = tuple(
+        Judged(LabelledPicture(Path("a"), "a", ""), truth, FINCH, 0.9, 0.1, 0, prediction)
+        for truth, prediction in pictures
+    )
+    measures = Evaluation("", "", "", "", "", 3, Thresholds(), judged).measures
+    assert (measures["others called a bird"].count, measures["others called a bird"].total) == (
+        2,
+        3,
+    )
+    assert measures["blanks called a bird"].total == 2
+    assert measures["species right"].total == 1
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
 def test_a_report_nowhere_is_refused_before_any_work(tmp_path: Path, folder: Path) -> None:

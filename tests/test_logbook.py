@@ -2,8 +2,10 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from feeder import schema
 from feeder.domain import (
+    Box,
     Candidate,
     Deployment,
     Frame,
@@ -300,3 +303,33 @@ def test_the_database_is_durable_and_sound(logbook: Logbook, path: Path) -> None
     assert logbook._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert logbook._connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert LogReader(path).problems() == []
+
+
+def test_an_old_log_keeps_its_rows(path: Path) -> None:
+    """A log of the first schema is copied aside and upgraded, and its sightings are still read."""
+    path.parent.mkdir()
+    first = resources.files("feeder").joinpath("schema", "0001_log.sql").read_text("utf-8")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"{first} PRAGMA user_version = 1;")
+        connection.executescript(
+            "INSERT INTO deployment (location_name, deployment_start) VALUES ('garden', '');"
+            "INSERT INTO media (deployment_id, timestamp, timestamp_source, file_path, file_name,"
+            " file_mediatype, file_size, received_at) VALUES"
+            " (1, '2026-05-01T06:30:00.000Z', 'exif', x'61', 'a', 'image/jpeg', 1, '');"
+            "INSERT INTO observation (media_id, observation_type, label, classification_method,"
+            " classified_by, classification_timestamp, reason)"
+            " VALUES (1, 'animal', 'European Robin', 'machine', 'starter', '', '');"
+        )
+    Logbook.open(path).close()
+    (row,) = LogReader(path).sightings(Query())
+    assert (row["label"], row["bbox_x"]) == ("European Robin", None)
+    with closing(sqlite3.connect(f"{path}.before-{schema.latest()}")) as kept:
+        assert kept.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def test_the_judged_region_is_logged(logbook: Logbook, path: Path) -> None:
+    """A verdict on a part of the frame says which part."""
+    logbook.append(frame(1), replace(seen(), region=Box(0.25, 0.5, 0.3, 0.4)))
+    logbook.commit()
+    (row,) = LogReader(path).sightings(Query())
+    assert [row[f"bbox_{name}"] for name in ("x", "y", "width", "height")] == [0.25, 0.5, 0.3, 0.4]

@@ -9,7 +9,6 @@ from feeder import evaluation_report
 from feeder.cli.output import err, examples, note, out, table, write_json
 from feeder.cli.wiring import load_or_default, open_classifier, open_vocabulary
 from feeder.clock import Clock
-from feeder.domain import Kind
 from feeder.errors import FeederError
 from feeder.evaluate import Evaluation
 from feeder.evaluate import evaluate as evaluate_pictures
@@ -40,7 +39,7 @@ _MOST_ROWS = 20
     "labels_csv",
     metavar="CSV",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A file with columns path,label instead of a folder per label.",
+    help="A file with columns path,label and perhaps source, instead of a folder per label.",
 )
 @click.option("--vocabulary", metavar="NAME", help="Another vocabulary than the configured one.")
 @click.option("--model", metavar="NAME", help="Another bundle than the configured one.")
@@ -48,7 +47,7 @@ _MOST_ROWS = 20
     "--report",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write an HTML report that needs nothing beside it.",
+    help="Write an HTML report that needs nothing beside it, or the tables where FILE ends in .md.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option(
@@ -102,7 +101,10 @@ def evaluate(
 
 
 def _write(report: Path, evaluation: Evaluation) -> None:
-    page = evaluation_report.render(evaluation, Clock().now())
+    if report.suffix.lower() == ".md":
+        page = evaluation_report.render_markdown(evaluation)
+    else:
+        page = evaluation_report.render(evaluation, Clock().now())
     try:
         report.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -113,18 +115,17 @@ def _write(report: Path, evaluation: Evaluation) -> None:
 
 
 def _show(evaluation: Evaluation) -> None:
-    shares = {
-        "best label right": evaluation.top1,
-        **{f"true label in the best {k}": share for k, share in evaluation.top_k.items() if k > 1},
-        "given a name by the verdict": evaluation.named,
-        "right among those named": evaluation.rightly_named,
-        "birds called a bird": evaluation.called_bird(Kind.BIRD),
-        "blanks called a bird": evaluation.called_bird(Kind.BLANK),
-    }
     table(
         ("measure", "share", "pictures", "95 % interval"),
-        [_measure(name, share) for name, share in shares.items() if share.total],
+        [_measure(name, share) for name, share in evaluation.measures.items()],
     )
+    click.echo(f"expected calibration error: {evaluation.calibration_error or 0:.3f}")
+    if evaluation.by_source:
+        click.echo()
+        table(
+            ("source: best label right", "share", "pictures", "95 % interval"),
+            [_measure(source, share) for source, share in evaluation.by_source.items()],
+        )
     scores = evaluation.scores
     hardest = sorted(
         (at for at in range(len(evaluation.answers)) if scores.support[at]),

@@ -132,7 +132,8 @@ def _line(frame: Frame, prediction: Prediction, ms: float) -> Text:
     )
     if shown is not None:
         line.append(f"  {percent(shown.probability):>5}")
-        line.append(f"  ({_others(prediction)})", style="dim")
+        closer = "closer look, " if prediction.region else ""
+        line.append(f"  ({closer}{_others(prediction)})", style="dim")
     line.append(f"  {ms:.0f} ms")
     return line
 

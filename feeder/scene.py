@@ -1,0 +1,134 @@
+"""What a fixed camera sees while nothing happens, and where a frame differs from it.
+
+A running background of tiny grey thumbnails, as in Stauffer & Grimson 1999 with one Gaussian a
+cell: cheap enough for every frame, and blind to the sun coming out, since each frame's light is
+first fitted to the background's.
+"""
+
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from feeder.domain import Box, Vectors
+
+COLUMNS, ROWS = 64, 48
+LEARNING = 0.1
+"""How far a still cell moves towards each frame."""
+LEARNING_CHANGED = 0.02
+"""The same for a cell that differs: a bird that sits for a minute stays a bird."""
+NOISE_AT_FIRST, LEAST_CHANGE, CHANGE_IN_NOISE = 4.0, 12.0, 4.0
+"""A cell has changed when it differs by 12 of 255 and by four times its usual wavering."""
+EVERYTHING = 0.5
+"""The share of cells that change when the camera was moved or a lamp went on."""
+LEAST_CELLS = 6
+MARGIN = 0.35
+"""What is added around the change on each side, as a share of its size."""
+LEAST_SIDE, LARGEST_AREA = 0.25, 0.6
+"""A region's least side and largest area, as shares of the frame's shorter side and area."""
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Scene:
+    """One camera's background. Not safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._usual: Vectors | None = None
+        self._noise = np.full((ROWS, COLUMNS), NOISE_AT_FIRST, np.float32)
+        self._shape = (0, 0)
+
+    def changed(self, image: Image.Image) -> Box | None:
+        """Where `image` differs from the frames before it, which it then becomes one of.
+
+        None where nothing or nearly everything differs, and for a camera's first frame.
+        """
+        thumbnail = image.convert("L").resize((COLUMNS, ROWS), Image.Resampling.BOX)
+        seen = np.asarray(thumbnail, np.float32)
+        # Frames drafted from one camera differ by a pixel at most.
+        if self._usual is None or abs(image.width / image.height - self._aspect()) > 0.05:
+            self._usual, self._shape = seen, image.size
+            return None
+        expected = _in_light_of(self._usual, seen)
+        difference = np.abs(seen - expected)
+        mask = _without_specks(difference > np.maximum(LEAST_CHANGE, CHANGE_IN_NOISE * self._noise))
+        moved = mask.mean() > EVERYTHING
+        rate = np.where(mask & ~moved, LEARNING_CHANGED, 0.5 if moved else LEARNING)
+        self._usual = np.asarray(expected + rate * (seen - expected), np.float32)
+        self._noise += np.where(mask, 0, LEARNING) * (difference - self._noise)
+        self._shape = image.size
+        return None if moved else _region(mask, difference, image.size)
+
+    def _aspect(self) -> float:
+        return self._shape[0] / self._shape[1]
+
+
+def _in_light_of(usual: Vectors, seen: Vectors) -> Vectors:
+    """`usual` [rows, columns] as brightness and contrast of `seen` would show it.
+
+    A straight line through the cells, fitted again without the quarter that lies farthest off.
+    """
+    x, y = usual.ravel(), seen.ravel()
+    keep = np.ones(len(x), np.bool_)
+    gain, offset = 1.0, 0.0
+    for _ in range(2):
+        spread = float(x[keep].std())
+        gain = float(np.cov(x[keep], y[keep])[0, 1]) / spread**2 if spread > 1 else 1.0
+        gain = min(max(gain, 0.3), 3.0)
+        offset = float(y[keep].mean() - gain * x[keep].mean())
+        off = np.abs(y - gain * x - offset)
+        keep = off <= np.quantile(off, 0.75)
+    return np.asarray(np.clip(gain * usual + offset, 0, 255), np.float32)
+
+
+def _without_specks(mask: Mask) -> Mask:
+    """Cells with at least three changed ones among their nine: leaves flicker in single cells."""
+    padded = np.pad(mask, 1).astype(np.uint8)
+    near = sum(
+        padded[row : row + ROWS, column : column + COLUMNS]
+        for row in range(3)
+        for column in range(3)
+    )
+    return np.asarray(mask & (np.asarray(near) >= 3))
+
+
+def _region(mask: Mask, difference: Vectors, size: tuple[int, int]) -> Box | None:
+    """The patch of changed cells that differs most, with its margin."""
+    left = np.argwhere(mask)
+    todo = {(int(row), int(column)) for row, column in left}
+    best: list[tuple[int, int]] = []
+    most = 0.0
+    while todo:
+        patch = _grown(todo)
+        weight = float(sum(difference[cell] for cell in patch))
+        if len(patch) >= LEAST_CELLS and weight > most:
+            best, most = patch, weight
+    if not best:
+        return None
+    rows, columns = [cell[0] for cell in best], [cell[1] for cell in best]
+    width, height = size
+    x, w = _side(min(columns) / COLUMNS, (max(columns) + 1) / COLUMNS, min(size) / width)
+    y, h = _side(min(rows) / ROWS, (max(rows) + 1) / ROWS, min(size) / height)
+    return Box(x, y, w, h) if w * h <= LARGEST_AREA else None
+
+
+def _grown(todo: set[tuple[int, int]]) -> list[tuple[int, int]]:
+    """One patch of neighbouring cells, taken out of `todo`."""
+    patch = [todo.pop()]
+    edge = deque(patch)
+    while edge:
+        row, column = edge.popleft()
+        for near in ((row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)):
+            if near in todo:
+                todo.remove(near)
+                patch.append(near)
+                edge.append(near)
+    return patch
+
+
+def _side(low: float, high: float, shorter: float) -> tuple[float, float]:
+    """Start and length in [0, 1] of a side from `low` to `high` with its margin."""
+    length = min(1.0, max((high - low) * (1 + 2 * MARGIN), LEAST_SIDE * shorter))
+    start = min(max((low + high - length) / 2, 0.0), 1.0 - length)
+    return start, length
