@@ -1,6 +1,7 @@
 """Label embeddings, verdicts and the Python API, on a tiny model with random weights."""
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -297,8 +298,10 @@ def test_a_group_is_the_sum_of_its_members(tiny_clip: Path) -> None:
         Group(Label("wrens", Kind.BIRD), ("wren", "winter wren")),
     )
     vocabulary = Vocabulary("", ("{label}",), labels, groups)
-    never = Thresholds(label=1.0, bird=0.0, blank=1.0)
-    classifier = Classifier(Bundle.open(tiny_clip), vocabulary, thresholds=never)
+    never = Thresholds(label=0.9999, bird=0.0, blank=1.0)
+    bundle = Bundle.open(tiny_clip)
+    manifest = bundle.manifest.model_copy(update={"logit_scale": 1.0})
+    classifier = Classifier(replace(bundle, manifest=manifest), vocabulary, thresholds=never)
     found = {label.name: members for label, members in classifier.embeddings.groups}
     assert found == {"finches": (2, 1), "any": (0, 1, 2)}
     got = classifier.classify_image(golden_image())

@@ -33,6 +33,7 @@ from feeder.domain import Candidate, Kind, Label, ObservationType, Prediction
 from feeder.errors import FeederError
 from feeder.evaluate import Evaluation, Judged, evaluate
 from feeder.labelled import Answer, LabelledPicture, find_pictures, match, suggest
+from feeder.metrics import Share
 from feeder.vocabulary import Vocabulary
 
 MADE = parse_utc("2026-05-01T06:30:00.000Z")
@@ -585,7 +586,7 @@ def test_the_command_writes_tables(
 
 
 def test_sources_are_measured_apart(tmp_path: Path, tiny_clip: Path, vocabulary_file: Path) -> None:
-    """A list that says where its pictures come from gets a figure for each source, in Markdown too."""
+    """A list that says where its pictures come from gets a figure for each source."""
     rows = [f"{n}.jpg,House Finch,{'window | east' if n < 2 else 'garden'}" for n in range(6)]
     for number in range(6):
         save(tmp_path / "set" / f"{number}.jpg", number)
@@ -629,10 +630,7 @@ def test_what_is_no_bird_is_measured_together() -> None:
         for truth, prediction in pictures
     )
     measures = Evaluation("", "", "", "", "", 3, Thresholds(), judged).measures
-    assert (measures["others called a bird"].count, measures["others called a bird"].total) == (
-        2,
-        3,
-    )
+    assert measures["others called a bird"] == Share(2, 3)
     assert measures["blanks called a bird"].total == 2
     assert measures["species right"].total == 1
 
