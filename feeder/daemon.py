@@ -19,6 +19,7 @@ from feeder.errors import FeederError, LogbookError, NotReady, Vanished
 from feeder.frames import FrameReader
 from feeder.inbox import Inbox
 from feeder.logbook import Logbook
+from feeder.memory import release_memory
 from feeder.scene import Scene
 from feeder.service_manager import notify, watchdog_interval
 
@@ -84,6 +85,7 @@ class Daemon:
     _reloading: bool = field(default=False, init=False)
     _retry_at: float = field(default=0.0, init=False)
     _alive_at: float = field(default=0.0, init=False)
+    _worked: bool = field(default=False, init=False)
     _unreadable: set[str] = field(default_factory=set, init=False)
 
     def run(self, *, once: bool = False) -> None:
@@ -110,6 +112,9 @@ class Daemon:
             source = self.station.inbox.take(TICK) if self._may_take() else None
             if source is not None:
                 self.process(source)
+            elif self._worked:
+                release_memory()
+            self._worked = source is not None
             self._commit_if_due(idle=source is None)
             self._show_life()
             if once and source is None and self.station.inbox.is_empty and not self._waits():

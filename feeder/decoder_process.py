@@ -19,6 +19,7 @@ from PIL import Image
 from feeder import decoder
 from feeder.decoder import Picture
 from feeder.errors import BadFrame
+from feeder.memory import release_memory
 
 MEMORY_LIMIT = 1 << 30
 """Address space of the child in bytes: libraries map most of it, pixels need a few hundred MB."""
@@ -129,22 +130,28 @@ def _serve() -> None:
             request, data = _receive(sys.stdin.buffer)
         except EOFError:
             return
-        try:
-            picture = decoder.decode(data, **request)
-        except BadFrame as bad:
-            _send(answers, {"reason": str(bad)})
-            continue
-        _send(
-            answers,
-            {
-                "size": picture.image.size,
-                "media_type": picture.media_type,
-                "width": picture.width,
-                "height": picture.height,
-                "taken": picture.taken,
-            },
-            picture.image.tobytes(),
-        )
+        _answer(answers, request, data)
+        del data
+        release_memory()
+
+
+def _answer(answers: IO[bytes], request: dict[str, Any], data: bytes) -> None:
+    try:
+        picture = decoder.decode(data, **request)
+    except BadFrame as bad:
+        _send(answers, {"reason": str(bad)})
+        return
+    _send(
+        answers,
+        {
+            "size": picture.image.size,
+            "media_type": picture.media_type,
+            "width": picture.width,
+            "height": picture.height,
+            "taken": picture.taken,
+        },
+        picture.image.tobytes(),
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """ONNX Runtime: pictures and prompts to unit vectors. Nothing else imports onnxruntime."""
 
-import ctypes
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +17,7 @@ import onnxruntime as ort
 from feeder.bundle import Bundle, Precision, golden_image
 from feeder.domain import Vectors
 from feeder.errors import BundleError
+from feeder.memory import release_memory
 from feeder.preprocess import preprocess
 
 TEXT_BATCH = 32
@@ -126,13 +125,14 @@ def _session(path: Path, threads: int) -> Any:
     """An inference session for an unattended small machine.
 
     No spinning: after each run it burns 58 ms of CPU waiting for work that is seconds away.
-    No arena and no memory pattern: they trade tens of megabytes for time one frame cannot win.
+    No arena, which would keep the largest run's memory for ever; the memory pattern plans each
+    run's in one piece, a fifth faster than piece by piece and no larger.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
+    options.enable_mem_pattern = True
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
@@ -142,11 +142,3 @@ def _session(path: Path, threads: int) -> Any:
             f"ONNX Runtime {ort.__version__} cannot load {path}: {error}",
             "`feeder model verify` checks the files; a newer onnxruntime may be needed.",
         ) from error
-
-
-def release_memory() -> None:
-    """Hands memory freed while a graph loaded back to the system, where glibc can."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "malloc_trim"):
-            libc.malloc_trim(0)

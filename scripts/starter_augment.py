@@ -10,12 +10,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import numpy.typing as npt
+from starter_photos import Box, Pixels
 
-Pixels = npt.NDArray[np.uint8]
 Light = npt.NDArray[np.float32]
-"""The same in [0, 1], and beyond where light is added."""
-Box = tuple[float, float, float, float]
-"""Left, top, width and height in pixels."""
+"""RGB in [0, 1], and beyond where light is added."""
 Random = np.random.Generator
 
 SIZE = 224

@@ -1,30 +1,21 @@
-"""Fits label vectors, biases and one scale in a whitened embedding space."""
+"""Fits label vectors, biases and one scale to embeddings; calibrates them; sets thresholds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize  # type: ignore[import-untyped]  # it ships no types
-from starter_photos import Data, Flags, Floats, Ints
+from scipy.optimize import minimize, minimize_scalar  # type: ignore[import-untyped]  # no stubs
+from starter_photos import Flags, Floats, Ints
 
+from feeder.bundle import Thresholds
 from feeder.encoder import unit
 
 UNNAMED_WEIGHT = 4
 """What all photographs of unnamed birds weigh together; a species weighs 1."""
-
-
-@dataclass(frozen=True)
-class Space:
-    """Where embeddings live: the graph's output less `centre` [d], times `whiten` [d, d]."""
-
-    centre: Floats
-    whiten: Floats
-
-    def embed(self, features: Floats) -> Floats:
-        """Graph outputs [n, views, d] to unit vectors [n, d]: the mean of the unit views."""
-        moved = np.asarray((features - self.centre) @ self.whiten, np.float32)
-        views = np.stack([unit(moved[:, view]) for view in range(moved.shape[1])])
-        return unit(np.asarray(views.mean(axis=0), np.float32))
+FALSE_BIRDS = 0.02
+"""The share of held-out pictures without a bird that may be called one."""
+RIGHT_NAMES = 0.95
+"""The share of names given to held-out birds that shall be right."""
 
 
 @dataclass(frozen=True)
@@ -34,35 +25,24 @@ class Fit:
     logits = scale * embeddings @ vectors.T + bias, exactly as `feeder.classifier` computes them.
     """
 
-    space: Space
     vectors: Floats
     bias: Floats
     scale: float
 
-    def logits(self, features: Floats) -> Floats:
-        """float32 [n, labels] for graph outputs [n, views, d]."""
-        cosine = self.space.embed(features) @ self.vectors.T
-        return np.asarray(np.float32(self.scale) * cosine + self.bias, np.float32)
+    def logits(self, embeddings: Floats) -> Floats:
+        """float32 [n, labels] for unit vectors [n, d]."""
+        return np.asarray(self.scale * embeddings @ self.vectors.T + self.bias, np.float32)
 
 
-def fit(data: Data, rows: Flags, penalty: float = 1e-4, steps: int = 150) -> Fit:
-    """Cosine softmax on the photographs that `rows` [n] marks, in their whitened space.
+@dataclass(frozen=True)
+class Space:
+    """An affine view of features: those less `centre` [d], times `whiten` [d, d]."""
 
-    The loss is the weighted mean of -log(probability of the label, or of all birds together),
-    plus `penalty` / 2 * labels * scale**2.
-    """
-    target, features = data.target[rows], data.features[rows]
-    count = np.bincount(target + 1, minlength=len(data.labels) + 1)
-    weight = np.where(target < 0, UNNAMED_WEIGHT, data.weight[target]) / count[target + 1]
-    named = target >= 0
-    space = whitened(features[named, 0].mean(axis=1), target[named])
-    x = np.concatenate([space.embed(features[:, variant]) for variant in (0, 1)])
-    # The distant variant weighs half: it is for robustness, the plain one is the truth.
-    weights = np.concatenate([weight, weight / 2])
-    return _cosine_softmax(x, np.tile(target, 2), weights, data.birds, space, penalty, steps)
+    centre: Floats
+    whiten: Floats
 
 
-def whitened(x: Floats, target: Ints, shrink: float = 0.2) -> Space:
+def whitened(x: Floats, target: Ints, shrink: float) -> Space:
     """The space in which photographs [n, d] of one label scatter alike in every direction.
 
     Labels weigh alike; their common covariance is drawn towards a sphere by `shrink`. Directions
@@ -83,16 +63,16 @@ def whitened(x: Floats, target: Ints, shrink: float = 0.2) -> Space:
     return Space(means[count > 0].mean(axis=0).astype("f"), whiten.astype("f"))
 
 
-def _cosine_softmax(
-    x: Floats,
-    target: Ints,
-    weight: Floats,
-    birds: Flags,
-    space: Space,
-    penalty: float,
-    steps: int,
-) -> Fit:
+def fit(x: Floats, target: Ints, birds: Flags, *, penalty: float = 1e-4, steps: int = 150) -> Fit:
+    """Cosine softmax on unit vectors [n, d], every label weighing the same.
+
+    `target` [n] is -1 for a bird of unknown species; `birds` [labels]. The loss is the weighted
+    mean of -log(probability of the label, or of all birds together), plus `penalty` / 2 * labels
+    * scale**2.
+    """
     labels, width = len(birds), x.shape[1]
+    count = np.bincount(target + 1, minlength=labels + 1)[target + 1]
+    weight = np.where(target < 0, UNNAMED_WEIGHT, 1) / count
     weight = (weight / weight.sum()).astype(np.float32)[:, None]
     allowed = np.where(target[:, None] < 0, birds, np.arange(labels) == target[:, None])
 
@@ -120,7 +100,50 @@ def _cosine_softmax(
     best = minimize(loss, point, jac=True, method="L-BFGS-B", options={"maxiter": steps}).x
     vectors = best[: labels * width].reshape(labels, width).astype(np.float32)
     bias = best[labels * width : -1].astype(np.float32)
-    return Fit(space, unit(vectors), bias, float(np.exp(best[-1])))
+    return Fit(unit(vectors), bias, float(np.exp(best[-1])))
+
+
+def calibrated(found: Fit, embeddings: Floats, target: Ints, prior: Floats) -> Fit:
+    """`found`, as sure of itself as held-out photographs [n, d] say it may be, plus `prior`.
+
+    One factor on all logits, at which those photographs are likeliest, labels weighing alike
+    (temperature scaling, Guo et al. 2017).
+    """
+    named = target >= 0
+    logits, target = found.logits(embeddings[named]), target[named]
+    if not len(target):
+        return found
+    weight = 1 / np.sqrt(np.bincount(target)[target])
+
+    def loss(log_factor: float) -> float:
+        scaled = np.float32(np.exp(log_factor)) * logits + prior
+        right = softmax(scaled)[np.arange(len(target)), target]
+        return float(-np.average(np.log(np.maximum(right, 1e-12)), weights=weight))
+
+    factor = float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
+    bias = np.asarray(found.bias * np.float32(factor) + prior, np.float32)
+    return replace(found, scale=found.scale * factor, bias=bias)
+
+
+def thresholds(probability: Floats, target: Ints, birds: Flags) -> Thresholds:
+    """The least thresholds at which names are mostly right and hardly anything is a false bird.
+
+    `probability` [n, labels] is of held-out photographs, `target` [n] their labels, -1 for a bird
+    of unknown species.
+    """
+    is_bird = (target < 0) | birds[np.maximum(target, 0)]
+    share, best = probability[:, birds].sum(axis=1), probability.argmax(axis=1)
+    steps = np.arange(0.5, 0.96, 0.05)
+    others = share[~is_bird]
+    bird = next((at for at in steps if (others >= at).mean() <= FALSE_BIRDS), steps[-1])
+    top, species = probability.max(axis=1), is_bird & (target >= 0)
+    label = 0.95
+    for at in np.arange(0.3, 0.96, 0.05):
+        named = species & birds[best] & (top >= at) & (share >= bird)
+        if named.any() and (best == target)[named].mean() >= RIGHT_NAMES:
+            label = at
+            break
+    return Thresholds(label=round(float(label), 2), bird=round(float(bird), 2), blank=0.5)
 
 
 def softmax(logits: Floats) -> Floats:

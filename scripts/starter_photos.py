@@ -1,11 +1,9 @@
-"""The photographs a starter is fitted to: their labels, their variants, their cached features."""
+"""The photographs a starter is made of: their labels, their pixels, which are held out."""
 
 import csv
-import hashlib
-import io
 import json
 import tomllib
-import zlib
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,28 +11,29 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageOps
 from rich.progress import track
 
-from feeder.bundle import Preprocessing, file_digest
-from feeder.preprocess import preprocess
+from feeder.encoder import unit
 from feeder.vocabulary import spelling
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Pixels = npt.NDArray[np.uint8]
+"""RGB [height, width, 3]."""
+Box = tuple[float, float, float, float]
+"""Left, top, width and height in pixels."""
 
-HOW = Preprocessing(
-    size=224,
-    resize=288,  # nearer than the 235 of TinyViT's own evaluation: 1 % more species right
-    views=("crop", "squash"),
-    mean=(0.485, 0.456, 0.406),
-    std=(0.229, 0.224, 0.225),
-)
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
-CHUNK = 256
-"""Photographs whose features make one cache file: what an interruption costs at most."""
+EDGE = 272
+"""The shorter edge, in pixels, at which photographs are kept: enough to cut 224 out of."""
+COPIES = 0.965
+"""Correlation of two 16 x 16 grey thumbnails above which they are one picture."""
+MIN_PHOTOS = 3
+"""A label is only held out where this many of its photographs remain to learn from."""
+HELD_OUT = 0.15
+"""The share held out of a collection that nobody says how to split."""
 
 UNNAMED_BIRD = "bird"
 """A photograph of a bird whose species nobody knows: any bird label is right."""
@@ -171,94 +170,91 @@ def _label(name: str, label: str, source: str, names: Names, local: Collection[s
     return "night" if label == "Scene" and "raccooncamera" in source else known
 
 
-def plain(image: Image.Image, photo: Photo) -> Image.Image:
-    """The photograph as it is."""
-    return image
-
-
-def distant(image: Image.Image, photo: Photo) -> Image.Image:
-    """As a feeder camera sees it: 320 x 240, the photograph in 40 to 70 % of it, JPEG 45."""
-    chance = np.random.default_rng(zlib.crc32(photo.name.encode()))
-    share = chance.uniform(0.4, 0.7) * min(320 / image.width, 240 / image.height)
-    near = image.resize((max(8, int(image.width * share)), max(8, int(image.height * share))))
-    frame = image.resize((320, 240)).filter(ImageFilter.GaussianBlur(12))
-    left, top = (int(chance.uniform(0, a - b)) for a, b in zip(frame.size, near.size, strict=True))
-    frame.paste(near, (left, top))
-    file = io.BytesIO()
-    frame.save(file, "JPEG", quality=45)
-    return Image.open(file).convert("RGB")
-
-
-VARIANTS = (plain, distant)
-
-
-class Backbone:
-    """The frozen image encoder: TinyViT-5M, or any graph [n, 3, 224, 224] -> [n, d]."""
-
-    def __init__(self, path: Path, threads: int) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.path = path
-        self.digest = file_digest(path)
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.width = int(self._session.get_outputs()[0].shape[-1])
-
-    def views(self, image: Image.Image) -> Floats:
-        """float32 [views, d], as the graph gives them."""
-        name = self._session.get_inputs()[0].name
-        (vectors,) = self._session.run(None, {name: preprocess(image, HOW)})
-        return np.asarray(vectors, np.float32)
-
-    def features(self, photos: Sequence[Photo], cache: Path) -> tuple[Floats, Floats]:
-        """float32 [n, variants, views, d] and [n, 256] thumbnails.
-
-        Every `CHUNK` photographs become one file in `cache`, so that a second run goes on
-        where the first was interrupted.
-        """
-        cache.mkdir(parents=True, exist_ok=True)
-        starts = range(0, len(photos), CHUNK)
-        chunks = [
-            self._chunk(photos[start : start + CHUNK], cache)
-            for start in track(starts, "Looking at photographs")
-        ]
-        return np.concatenate([a for a, _ in chunks]), np.concatenate([b for _, b in chunks])
-
-    def _chunk(self, photos: Sequence[Photo], cache: Path) -> tuple[Floats, Floats]:
-        recipe = [self.digest, repr(HOW), [variant.__doc__ for variant in VARIANTS]]
-        files = [(photo.name, photo.path.stat().st_size) for photo in photos]
-        stored = cache / f"{hashlib.sha256(repr((recipe, files)).encode()).hexdigest()[:32]}.npz"
-        if stored.exists():
-            with np.load(stored) as content:
-                return content["features"], content["thumbnails"]
-        features = np.zeros((len(photos), len(VARIANTS), len(HOW.views), self.width), np.float32)
-        thumbnails = np.zeros((len(photos), 256), np.float32)
-        for row, photo in enumerate(photos):
-            image = ImageOps.exif_transpose(Image.open(photo.path)).convert("RGB")
-            small_gray = image.convert("L").resize((16, 16), Image.Resampling.BOX)
-            thumbnails[row] = np.asarray(small_gray, np.float32).ravel()
-            for column, variant in enumerate(VARIANTS):
-                features[row, column] = self.views(variant(image, photo))
-        beside = stored.with_suffix(".new.npz")
-        np.savez(beside, features=features, thumbnails=thumbnails)
-        beside.replace(stored)
-        return features, thumbnails
-
-
 @dataclass(frozen=True)
-class Data:
-    """The photographs as arrays of n rows, and the `labels` they may have.
+class Album:
+    """Decoded photographs: pixels, boxes in pixels where known, and groups of copies, int64 [n]."""
 
-    `features` [n, variants, views, d]; `target` [n] is the index of each photograph's label, -1
-    for a bird of unknown species; `group` [n] is equal for copies of a picture; `birds` [labels];
-    `weight` [labels] is what all photographs of each label weigh together, and `prior` [labels],
-    in logits, how much likelier each is at a feeder than among the photographs so weighed.
-    """
-
-    photos: list[Photo]
-    labels: list[str]
-    birds: Flags
-    weight: Floats
-    prior: Floats
-    features: Floats
-    target: Ints
+    images: list[Pixels]
+    boxes: list[Box | None]
     group: Ints
+
+    def only(self, rows: Flags) -> "Album":
+        """The photographs that `rows` [n] marks."""
+        kept = np.flatnonzero(rows)
+        images, boxes = [self.images[row] for row in kept], [self.boxes[row] for row in kept]
+        return Album(images, boxes, self.group[kept])
+
+
+def decode(photos: Sequence[Photo], folder: Path) -> Album:
+    """All photographs in memory, `EDGE` pixels at the shorter edge or smaller: 240 kB each.
+
+    `boxes.csv` in `folder`, where there is one, says where the bird is: path,x,y,w,h in pixels.
+    """
+    table = folder / "boxes.csv"
+    given = {row["path"]: row for row in _rows(table)} if table.exists() else {}
+    images: list[Pixels] = []
+    boxes: list[Box | None] = []
+    thumbnails = np.zeros((len(photos), 256), np.float32)
+    for row, photo in enumerate(track(photos, "Decoding photographs")):
+        image = ImageOps.exif_transpose(Image.open(photo.path)).convert("RGB")
+        tiny = image.convert("L").resize((16, 16), Image.Resampling.BOX)
+        thumbnails[row] = np.asarray(tiny, np.float32).ravel()
+        factor = min(1.0, EDGE / min(image.size))
+        if factor < 1:
+            size = (max(8, round(image.width * factor)), max(8, round(image.height * factor)))
+            image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3)
+        images.append(np.asarray(image))
+        box = given.get(photo.name)
+        boxes.append(_scaled(box, factor) if box else None)
+    return Album(images, boxes, _copies(thumbnails))
+
+
+def ordered_labels(photos: Sequence[Photo], names: Names) -> list[str]:
+    """Every label, birds first, "Other bird" the last of them."""
+    return sorted(
+        {photo.label for photo in photos} - {UNNAMED_BIRD},
+        key=lambda label: (names.kind(label) != "bird", label == "Other bird", label),
+    )
+
+
+def held_out(photos: Sequence[Photo], group: Ints, split: Path | None) -> Flags:
+    """[n], True for photographs to keep from training, and for their copies.
+
+    Every line of `split` is a source, or how names begin; after a `~` only a share of those is
+    taken, by picture: what comes from one source alone cannot be held out by source. Without
+    `split` a share of everything is taken. A label that would be left with fewer than
+    `MIN_PHOTOS` keeps its photographs.
+    """
+    random = np.random.default_rng(7)
+    some = (random.random(int(group.max()) + 1) < HELD_OUT)[group]
+    out = some
+    if split is not None:
+        lines = [line.strip() for line in split.read_text("utf-8").splitlines()]
+        lines = [line for line in lines if line and not line.startswith("#")]
+        whole = [line for line in lines if not line.startswith("~")]
+        part = [line.removeprefix("~").strip() for line in lines if line.startswith("~")]
+        out = _of(photos, whole) | (some & _of(photos, part))
+    left = Counter(photo.label for photo, is_out in zip(photos, out, strict=True) if not is_out)
+    enough = np.array([left[photo.label] >= MIN_PHOTOS for photo in photos])
+    return np.isin(group, group[out & enough])
+
+
+def _of(photos: Sequence[Photo], lines: Sequence[str]) -> Flags:
+    """[n]: whose source is among `lines`, or whose name begins like one."""
+    starts = tuple(lines)
+    return np.array([photo.source in starts or photo.name.startswith(starts) for photo in photos])
+
+
+def _copies(thumbnails: Floats) -> Ints:
+    """int64 [n]: equal numbers for pictures [n, 256] that are near copies of each other."""
+    flat = unit(thumbnails - thumbnails.mean(axis=1, keepdims=True))
+    group = np.arange(len(flat))
+    for first, row in enumerate(flat):
+        for second in np.flatnonzero(flat[first + 1 :] @ row > COPIES) + first + 1:
+            group[group == group[second]] = group[first]
+    return group
+
+
+def _scaled(row: dict[str, str], factor: float) -> Box:
+    x, y, width, height = (float(row[key]) * factor for key in "xywh")
+    return x, y, width, height

@@ -7,7 +7,7 @@ the weights. An interrupted run goes on from its last epoch.
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,14 @@ import cv2
 import numpy as np
 import torch
 from rich.progress import track
-from starter_augment import SIZE, Box, Pixels, augment
+from starter_augment import SIZE, augment
 from starter_fit import whitened
-from starter_photos import Flags, Floats, Ints
+from starter_photos import Box, Flags, Floats, Ints, Pixels
 from starter_towers import MEAN, STD, MobileNet, TinyViT
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-BATCH = 48
-PER_EPOCH = 6400
-"""Photographs drawn for an epoch, with replacement."""
 WARM_UP = 80
 """Steps over which the learning rate rises."""
 MEMORY = 0.995
@@ -40,6 +37,27 @@ SMOOTHING = 0.05
 """Label smoothing: one photograph in fourteen of the world's birds has a wrong name."""
 REMEMBER = 0.5
 """What keeping the published network's own scores weighs beside the labels."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast a tower learns.
+
+    `per_epoch` photographs are drawn for an epoch, with replacement. `kept` is the share of the published weights in the result: half of them keeps what
+    fine-tuning gains on spoilt pictures, and gives back what it loses on others (WiSE-FT,
+    Wortsman et al. 2022).
+    """
+
+    epochs: int
+    rate: float
+    kept: float
+    per_epoch: int = 6400
+    batch: int = 48
+    seed: int = 0
+
+
+SEEING, KNOWING = Plan(epochs=8, rate=2e-4, kept=0.25), Plan(epochs=12, rate=3e-4, kept=0.5)
+"""For TinyViT and for MobileNetV2."""
 
 
 @dataclass(frozen=True)
@@ -126,46 +144,40 @@ class Tower(nn.Module):
         ]
 
 
-def tune(
-    tower: Tower,
-    lessons: Lessons,
-    checkpoint: Path,
-    *,
-    epochs: int,
-    rate: float,
-    seed: int = 0,
-    per_epoch: int = PER_EPOCH,
-    say: Callable[[str], None] = print,
-) -> Tower:
-    """`tower` after `epochs`, its weights averaged; goes on from `checkpoint` where there is one.
+def tune(tower: Tower, lessons: Lessons, checkpoint: Path, plan: Plan) -> Tower:
+    """What `tower` has learnt after `plan`; goes on from `checkpoint` where there is one.
 
     Adam with decoupled weight decay, a cosine schedule, bfloat16 in the body. The seed decides
     which photographs are drawn and how each is altered; sums differ between computers.
     """
-    features = predict(tower.body, lessons.images)
-    tower.begin(features.numpy(), lessons)
-    teacher = tower.classes(features).softmax(-1).detach() if tower.classes else None
+    tower = tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    published = {name: value.clone() for name, value in tower.body.state_dict().items()}
     average = AveragedModel(tower, multi_avg_fn=get_ema_multi_avg_fn(MEMORY))
-    optimizer = torch.optim.AdamW(tower.groups(rate), lr=rate, weight_decay=0.03)
+    optimizer = torch.optim.AdamW(tower.groups(plan.rate), lr=plan.rate, weight_decay=0.03)
     rates = [group["lr"] for group in optimizer.param_groups]
-    random, done = np.random.default_rng(seed), 0
-    if checkpoint.exists():
-        stored = torch.load(checkpoint, weights_only=False)
+    random, done, teacher = np.random.default_rng(plan.seed), 0, None
+    stored = torch.load(checkpoint, weights_only=False) if checkpoint.exists() else None
+    if stored is None or stored["epochs"] < plan.epochs:
+        features = predict(tower.body, lessons.images)
+        tower.begin(features.numpy(), lessons)
+        teacher = tower.classes(features).softmax(-1).detach() if tower.classes else None
+    if stored is not None:
         tower.load_state_dict(stored["tower"])
         average.load_state_dict(stored["average"])
         optimizer.load_state_dict(stored["optimizer"])
         random.bit_generator.state, done = stored["random"], stored["epochs"]
-        say(f"{checkpoint.stem}: going on after epoch {done}")
+        print(f"{checkpoint.stem}: going on after epoch {done} of {plan.epochs}")
     share = _shares(lessons)
-    steps = max(1, per_epoch // BATCH)
-    for epoch in range(done, epochs):
+    steps = max(1, plan.per_epoch // plan.batch)
+    for epoch in range(done, plan.epochs):
         total = 0.0
-        for step in track(range(steps), f"{checkpoint.stem}, epoch {epoch + 1} of {epochs}"):
+        for step in track(range(steps), f"{checkpoint.stem}, epoch {epoch + 1} of {plan.epochs}"):
             at = epoch * steps + step
-            pace = min(1, (at + 1) / WARM_UP) * (1 + math.cos(math.pi * at / (epochs * steps))) / 2
+            done_share = at / (plan.epochs * steps)
+            pace = min(1, (at + 1) / WARM_UP) * (1 + math.cos(math.pi * done_share)) / 2
             for group, full in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = full * pace
-            rows = random.choice(len(share), BATCH, p=share)
+            rows = random.choice(len(share), plan.batch, p=share)
             loss = _loss(tower, lessons, rows, random, teacher)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # as torch 2.13 declares it
@@ -173,7 +185,7 @@ def tune(
             optimizer.step()
             average.update_parameters(tower)
             total += loss.item()
-        say(f"{checkpoint.stem}: epoch {epoch + 1}, loss {total / steps:.3f}")
+        print(f"{checkpoint.stem}: epoch {epoch + 1}, loss {total / steps:.3f}")
         state = {
             "tower": tower.state_dict(),
             "average": average.state_dict(),
@@ -186,6 +198,8 @@ def tune(
         os.replace(beside, checkpoint)
     tuned = average.module
     assert isinstance(tuned, Tower)
+    for name, value in tuned.body.state_dict().items():
+        value.mul_(1 - plan.kept).add_(published[name], alpha=plan.kept)
     return tuned.eval()
 
 

