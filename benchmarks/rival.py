@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 from starter_augment import augment
 
 from feeder import Classifier
@@ -151,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("peer", type=Path)
-    parser.add_argument("--labels", type=Path, default=ROOT / "build/starter/held-out.csv")
+    parser.add_argument("--labels", type=Path, default=Path("build/starter/held-out.csv"))
     parser.add_argument("--model", default="starter", help="a bundle by name or folder")
     options = parser.parse_args()
     with options.labels.open(newline="", encoding="utf-8") as file:

@@ -42,6 +42,8 @@ Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
 
 FALLBACK_VOCABULARY = "north-america"
 MAX_PIXELS = 64_000_000
+PERHAPS = 0.2
+"""P(bird) of the whole frame from which a region is looked at: leaves from near resemble birds."""
 
 
 class Classifier:
@@ -105,12 +107,13 @@ class Classifier:
     def classify(self, frame: Frame, region: Box | None = None) -> Prediction:
         """The verdict on a frame; `unclassified` with the reason where it has no pixels.
 
-        Where `region` is given, that part is judged beside the whole, and the surer view wins.
+        Where `region` is given and the whole shows a bird perhaps, that part is judged too, and the
+        surer view wins.
         """
         if frame.image is None:
             return unclassified(frame.defect)
         whole = self.judge(self.embed([frame.image])[0])
-        if region is None:
+        if region is None or (whole.bird_probability or 0.0) < PERHAPS:
             return whole
         part = self.judge(self.embed([cut(frame.image, region)])[0])
         return replace(part, region=region) if _is_surer(part, whole) else whole

@@ -87,18 +87,15 @@ class Photo:
 
 
 class Names:
-    """What the vocabularies know of labels: canonical names, kinds, codes, aliases, regions."""
+    """What the vocabularies know of labels: canonical names, kinds, codes, aliases, groups."""
 
     def __init__(self, folder: Path) -> None:
         self.entries: dict[str, dict[str, Any]] = dict(STARTERS_OWN)
-        self.regions: dict[str, str] = {}
+        self.groups = tomllib.loads((folder / "look-alikes.toml").read_text("utf-8"))["group"]
         self._canonical: dict[str, str] = {}
         for file in ("north-america", "europe", "negatives"):
             for entry in tomllib.loads((folder / f"{file}.toml").read_text("utf-8"))["label"]:
                 self.entries.setdefault(entry["name"], entry)
-                if file != "negatives":
-                    before = self.regions.get(entry["name"], "")
-                    self.regions[entry["name"]] = f"{before} {file}".strip()
                 for name in (entry["name"], *entry.get("aliases", ())):
                     self._canonical.setdefault(spelling(name), entry["name"])
         self._canonical |= {spelling(name): name for name in self.entries}
@@ -125,6 +122,12 @@ class Names:
             text += "".join(f"{key} = {json.dumps(entry[key])}\n" for key in fields)
             if aliases:
                 text += f"aliases = {json.dumps(aliases, ensure_ascii=False)}\n"
+        for group in self.groups:
+            members = [name for name in group["labels"] if name in labels]
+            if len(members) > 1:
+                entry = {**group, "labels": members}
+                text += "\n[[group]]\n"
+                text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in entry.items())
         return text
 
 

