@@ -12,7 +12,7 @@ from feeder.encoder import unit
 
 UNNAMED_WEIGHT = 4
 """What all photographs of unnamed birds weigh together; a species weighs 1."""
-FALSE_BIRDS = 0.02
+FALSE_BIRDS = 0.015
 """The share of held-out pictures without a bird that may be called one."""
 RIGHT_NAMES = 0.95
 """The share of names given to held-out birds that shall be right."""

@@ -687,5 +687,5 @@ def test_a_real_feeders_empty_frames_are_not_called_birds(photos: Path) -> None:
     pictures = find_pictures(folder, folder / "labels.csv")
     result = evaluate(starter, pictures, folder, limit=60)
     assert set(result.unmatched) >= {"uncertain"}
-    assert set(result.answers) == {Kind.BIRD, Kind.BLANK}
-    assert (result.called_bird(Kind.BLANK).value or 0) < 0.2
+    assert set(result.answers) >= {Kind.BIRD, Kind.BLANK}
+    assert (result.called_bird(Kind.BLANK).value or 0) < 0.05

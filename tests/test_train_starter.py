@@ -158,7 +158,7 @@ def test_photographs_are_held_out_by_source_with_their_copies(tmp_path: Path) ->
 
 
 def test_thresholds_keep_false_birds_and_wrong_names_rare() -> None:
-    """They are the least at which 2 % of other pictures are birds and 19 in 20 names are right."""
+    """They are the least that make 1.5 % of other pictures birds and 19 in 20 names right."""
     random = np.random.default_rng(0)
     birds, n = np.array([True, True, False]), 3000
     target = random.integers(0, 3, n)
@@ -167,7 +167,7 @@ def test_thresholds_keep_false_birds_and_wrong_names_rare() -> None:
     at = thresholds(probability, target, birds)
     bird = probability[:, :2].sum(axis=1)
     others, species = target == 2, target < 2
-    assert (bird[others] >= at.bird).mean() <= 0.02 < (bird[others] >= at.bird - 0.05).mean()
+    assert (bird[others] >= at.bird).mean() <= 0.015 < (bird[others] >= at.bird - 0.05).mean()
     best, top = probability.argmax(axis=1), probability.max(axis=1)
     named = species & (best < 2) & (top >= at.label) & (bird >= at.bird)
     assert (best == target)[named].mean() >= 0.95
