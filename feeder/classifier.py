@@ -285,14 +285,18 @@ def cut(image: Image.Image, region: Box) -> Image.Image:
 def _is_surer(part: Prediction, whole: Prediction) -> bool:
     """Whether `part` names something, and `whole` nothing or that less surely.
 
-    A species outweighs a group or an unidentified bird: that a bird is there is easily sure.
+    A bird's species outweighs all else: that some bird is there is easily sure.
     """
     return _certainty(part) > _certainty(whole)
 
 
 def _certainty(prediction: Prediction) -> tuple[bool, float]:
     named = prediction.named
-    return (False, 0.0) if named is None else (named is prediction.best, named.probability)
+    if named is None:
+        return False, 0.0
+    bird = named is prediction.best and named.label.kind is Kind.BIRD
+    species = bird and named.label.scientific_name != UNIDENTIFIED_BIRD.scientific_name
+    return species, named.probability
 
 
 def _margin(candidates: Sequence[Candidate]) -> float:

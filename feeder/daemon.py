@@ -195,6 +195,7 @@ class Daemon:
             log.error("config kept as it was: %s %s", error, hint)
         else:
             self.station.close()
+            replacement.scenes = self.station.scenes  # the cameras are where they were
             self.station = replacement
             self.logbook.forget_deployments()
             self._register()

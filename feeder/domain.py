@@ -150,9 +150,9 @@ class Prediction:
     `bird_probability` is P(bird), None in a vocabulary without birds. `margin` is the best minus
     the second probability. `named` is what the verdict calls the picture: the best label, a
     group with its members' summed probability, `UNIDENTIFIED_BIRD` with P(bird), or None where it
-    declines. `reason` says in words why. `embedding` is the float32 [d] unit vector. The digests
-    name the bundle and vocabulary. `region` is the part of the frame that was judged, None for
-    all of it.
+    declines. `reason` says in words why. `region` is the part of the frame that was judged, None
+    for all of it, and `embedding` its float32 [d] unit vector. The digests name the bundle and
+    vocabulary.
     """
 
     observation_type: ObservationType

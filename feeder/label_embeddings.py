@@ -16,7 +16,7 @@ from feeder.bundle import Bundle
 from feeder.domain import Group, Kind, Label, Vectors
 from feeder.encoder import unit
 from feeder.errors import VocabularyError
-from feeder.vocabulary import Vocabulary
+from feeder.vocabulary import Vocabulary, spelling
 
 log = logging.getLogger("feeder.labels")
 
@@ -230,13 +230,23 @@ def _stored_vectors(bundle: Bundle) -> dict[str, _Rows]:
 def _present(
     groups: Sequence[Group], labels: Sequence[Label]
 ) -> tuple[tuple[Label, tuple[int, ...]], ...]:
-    """The groups of which at least two members are among `labels`, the smallest first."""
-    place = {label.name: index for index, label in enumerate(labels)}
-    found = [
-        (group.label, tuple(place[name] for name in group.members if name in place))
-        for group in groups
-    ]
-    return tuple(sorted((one for one in found if len(one[1]) > 1), key=lambda one: len(one[1])))
+    """The groups that `labels` make up, the smallest first.
+
+    A name like "Downy/Hairy Woodpecker" needs all it lists, "woodpecker sp." any two.
+    """
+    place = {
+        spelling(name): index
+        for index, label in enumerate(labels)
+        if label.kind is Kind.BIRD
+        for name in (label.name, *label.aliases)
+    }
+    found = []
+    for group in groups:
+        members = {place[name] for name in map(spelling, group.members) if name in place}
+        least = 2 if group.label.name.endswith(" sp.") else len(group.members)
+        if len(members) >= least:
+            found.append((group.label, tuple(sorted(members))))
+    return tuple(sorted(found, key=lambda one: len(one[1])))
 
 
 def mean_direction(vectors: Sequence[Vectors] | Vectors) -> Vectors:

@@ -16,8 +16,9 @@ from feeder.domain import Box, Vectors
 COLUMNS, ROWS = 64, 48
 LEARNING = 0.1
 """How far a still cell moves towards each frame."""
-LEARNING_CHANGED = 0.02
-"""The same for a cell that differs: a bird that sits for a minute stays a bird."""
+ADOPTED = 60
+"""Frames in a row after which a cell that differs is the usual thing: a bird that sits stays a
+bird, and when it leaves, the perch is the perch at once; a new flower pot is news for a while."""
 NOISE_AT_FIRST, LEAST_CHANGE, CHANGE_IN_NOISE = 4.0, 12.0, 4.0
 """A cell has changed when it differs by 12 of 255 and by four times its usual wavering."""
 EVERYTHING = 0.5
@@ -36,8 +37,9 @@ class Scene:
 
     def __init__(self) -> None:
         self._usual: Vectors | None = None
-        self._noise = np.full((ROWS, COLUMNS), NOISE_AT_FIRST, np.float32)
-        self._shape = (0, 0)
+        self._noise: Vectors
+        self._changed_for: npt.NDArray[np.int64]
+        self._aspect: float
 
     def changed(self, image: Image.Image) -> Box | None:
         """Where `image` differs from the frames before it, which it then becomes one of.
@@ -47,21 +49,27 @@ class Scene:
         thumbnail = image.convert("L").resize((COLUMNS, ROWS), Image.Resampling.BOX)
         seen = np.asarray(thumbnail, np.float32)
         # Frames drafted from one camera differ by a pixel at most.
-        if self._usual is None or abs(image.width / image.height - self._aspect()) > 0.05:
-            self._usual, self._shape = seen, image.size
+        aspect = image.width / image.height
+        if self._usual is None or abs(aspect - self._aspect) > 0.05 * aspect:
+            self._begin(seen, aspect)
             return None
         expected = _in_light_of(self._usual, seen)
         difference = np.abs(seen - expected)
         mask = _without_specks(difference > np.maximum(LEAST_CHANGE, CHANGE_IN_NOISE * self._noise))
-        moved = mask.mean() > EVERYTHING
-        rate = np.where(mask & ~moved, LEARNING_CHANGED, 0.5 if moved else LEARNING)
+        if mask.mean() > EVERYTHING:
+            self._begin(seen, aspect)
+            return None
+        self._changed_for = np.where(mask, self._changed_for + 1, 0)
+        rate = np.where(self._changed_for > ADOPTED, 1, np.where(mask, 0, LEARNING))
         self._usual = np.asarray(expected + rate * (seen - expected), np.float32)
         self._noise += np.where(mask, 0, LEARNING) * (difference - self._noise)
-        self._shape = image.size
-        return None if moved else _region(mask, difference, image.size)
+        return _region(mask, difference, image.size)
 
-    def _aspect(self) -> float:
-        return self._shape[0] / self._shape[1]
+    def _begin(self, seen: Vectors, aspect: float) -> None:
+        """Takes what is `seen` for the usual, until more is known."""
+        self._usual, self._aspect = seen, aspect
+        self._noise = np.full_like(seen, NOISE_AT_FIRST)
+        self._changed_for = np.zeros(seen.shape, np.int64)
 
 
 def _in_light_of(usual: Vectors, seen: Vectors) -> Vectors:

@@ -156,6 +156,7 @@ def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
         vocabulary,
         templates=tuple(file.templates) or vocabulary.templates,
         labels=(*kept, *added),
+        groups=(*vocabulary.groups, *map(_group, file.group)),
         own=frozenset(label.name for label in added),
         removed=frozenset(dropped),
     )
@@ -194,9 +195,10 @@ def _parse(path: Path) -> _File:
         raise VocabularyError(f"{path}: {error}.", "Mend the file at that place.") from error
     except ValidationError as error:
         first = error.errors()[0]
+        entry = _GroupEntry if first["loc"][0] == "group" else _LabelEntry
         raise VocabularyError(
             f"{path}: {_place(first['loc'], content)}: {first['msg']}.",
-            f"A label may have: {', '.join(_LabelEntry.model_fields)}.",
+            f"It may have: {', '.join(entry.model_fields)}.",
         ) from error
 
 
@@ -204,10 +206,10 @@ def _place(where: Sequence[int | str], content: dict[str, Any]) -> str:
     """`label 3 ("House Finch"), kind` for pydantic's ("label", 2, "kind")."""
     words: list[str] = []
     for part in where:
-        if isinstance(part, int) and words == ["label"]:
-            entry = content["label"][part]
+        if isinstance(part, int) and words in (["label"], ["group"]):
+            entry = content[words[0]][part]
             name = entry.get("name", "") if isinstance(entry, dict) else ""
-            words = [f"label {part + 1}" + (f' ("{name}")' if name else "")]
+            words = [f"{words[0]} {part + 1}" + (f' ("{name}")' if name else "")]
         else:
             words.append(str(part))
     return ", ".join(words)

@@ -112,7 +112,7 @@ def calibrated(found: Fit, embeddings: Floats, target: Ints, prior: Floats) -> F
     named = target >= 0
     logits, target = found.logits(embeddings[named]), target[named]
     if not len(target):
-        return found
+        return replace(found, bias=np.asarray(found.bias + prior, np.float32))
     weight = 1 / np.sqrt(np.bincount(target)[target])
 
     def loss(log_factor: float) -> float:

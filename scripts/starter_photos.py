@@ -124,7 +124,7 @@ class Names:
                 text += f"aliases = {json.dumps(aliases, ensure_ascii=False)}\n"
         for group in self.groups:
             members = [name for name in group["labels"] if name in labels]
-            if len(members) > 1:
+            if members == group["labels"] or (group["name"].endswith(" sp.") and members[1:]):
                 entry = {**group, "labels": members}
                 text += "\n[[group]]\n"
                 text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in entry.items())
@@ -136,7 +136,8 @@ def read_photos(folder: Path, names: Names) -> list[Photo]:
     if not (folder / "labels.csv").exists():
         files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
         named = [(path, path.relative_to(folder).as_posix()) for path in files]
-        return [Photo(path, name, names.canonical(path.parent.name), "") for path, name in named]
+        found = [Photo(path, name, names.canonical(path.parent.name), "") for path, name in named]
+        return [photo for photo in found if photo.label]
     rows = {}
     for table in (*folder.glob("*/*/labels.csv"), folder / "labels.csv"):
         for row in _rows(table):
@@ -225,8 +226,8 @@ def held_out(photos: Sequence[Photo], group: Ints, split: Path | None) -> Flags:
 
     Every line of `split` is a source, or how names begin; after a `~` only a share of those is
     taken, by picture: what comes from one source alone cannot be held out by source. Without
-    `split` a share of everything is taken. A label that would be left with fewer than
-    `MIN_PHOTOS` keeps its photographs.
+    `split` a share of everything is taken. A label keeps its photographs where fewer than
+    `MIN_PHOTOS` would be left, and all copies where those would take its last.
     """
     random = np.random.default_rng(7)
     some = (random.random(int(group.max()) + 1) < HELD_OUT)[group]
@@ -237,9 +238,15 @@ def held_out(photos: Sequence[Photo], group: Ints, split: Path | None) -> Flags:
         whole = [line for line in lines if not line.startswith("~")]
         part = [line.removeprefix("~").strip() for line in lines if line.startswith("~")]
         out = _of(photos, whole) | (some & _of(photos, part))
+    out &= ~_leaving(photos, out, MIN_PHOTOS)
+    out = np.isin(group, group[out])
+    return out & ~np.isin(group, group[_leaving(photos, out, 1)])
+
+
+def _leaving(photos: Sequence[Photo], out: Flags, least: int) -> Flags:
+    """[n]: whether the label has fewer than `least` photographs without those that are `out`."""
     left = Counter(photo.label for photo, is_out in zip(photos, out, strict=True) if not is_out)
-    enough = np.array([left[photo.label] >= MIN_PHOTOS for photo in photos])
-    return np.isin(group, group[out & enough])
+    return np.array([left[photo.label] < least for photo in photos])
 
 
 def _of(photos: Sequence[Photo], lines: Sequence[str]) -> Flags:

@@ -5,8 +5,10 @@ embedding space, and one unit vector and bias for each label. What is kept is a 
 the weights. An interrupted run goes on from its last epoch.
 """
 
+import hashlib
 import math
 import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +75,13 @@ class Lessons:
     target: Ints
     birds: Flags
     scenes: Sequence[int]
+
+    def digest(self, plan: "Plan") -> str:
+        """What is learnt and how: a checkpoint of anything else is of no use. Hexadecimal."""
+        told = hashlib.sha256(repr(plan).encode())
+        for part in (self.target, self.birds, *self.images):
+            told.update(zlib.crc32(np.ascontiguousarray(part)).to_bytes(4, "big"))
+        return told.hexdigest()
 
     @property
     def is_bird(self) -> Flags:
@@ -157,6 +166,9 @@ def tune(tower: Tower, lessons: Lessons, checkpoint: Path, plan: Plan) -> Tower:
     rates = [group["lr"] for group in optimizer.param_groups]
     random, done, teacher = np.random.default_rng(plan.seed), 0, None
     stored = torch.load(checkpoint, weights_only=False) if checkpoint.exists() else None
+    digest = lessons.digest(plan)
+    if stored is not None and stored["lessons"] != digest:
+        raise SystemExit(f"{checkpoint} is of other photographs or another plan; delete it.")
     if stored is None or stored["epochs"] < plan.epochs:
         features = predict(tower.body, lessons.images)
         tower.begin(features.numpy(), lessons)
@@ -192,6 +204,7 @@ def tune(tower: Tower, lessons: Lessons, checkpoint: Path, plan: Plan) -> Tower:
             "optimizer": optimizer.state_dict(),
             "random": random.bit_generator.state,
             "epochs": epoch + 1,
+            "lessons": digest,
         }
         beside = checkpoint.with_suffix(".new")
         torch.save(state, beside)

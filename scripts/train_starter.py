@@ -96,6 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prior = [PRIOR_OF.get(label, PRIOR.get(names.kind(label), 0.0)) for label in labels]
     album = decode(photos, options.photos)
     out = held_out(photos, album.group, options.hold_out)
+    if not out.any():
+        raise SystemExit(
+            f"{len(photos)} photographs are too few to hold any out and measure with: give each "
+            "label twenty or more."
+        )
     options.cache.mkdir(parents=True, exist_ok=True)
 
     if options.encoder is not None:
@@ -130,7 +135,9 @@ def tuned(
     from starter_tune import KNOWING, SEEING, Lessons, Tower, tune
 
     torch.set_num_threads(options.threads)
-    scenes = np.flatnonzero(np.isin(target, [labels.index(name) for name in SCENES]))
+    scenes = np.flatnonzero(
+        np.isin(target, [labels.index(name) for name in SCENES if name in labels])
+    )
     lessons = Lessons(album.images, album.boxes, target, birds, scenes.tolist())
     seeing = Tower(tiny_vit(fetch_tiny_vit(options.cache)), 320, len(labels))
     if file_digest(options.birds) != BIRDS_SHA256:

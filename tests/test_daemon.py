@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from feeder.bundle import golden_image
+from feeder.domain import Box
 from feeder.log_reader import LogReader
+from tests.test_scene import garden, holds, with_bird
 
 PATIENCE = 30.0
 """Seconds within which what must happen happens, on the slowest machine."""
@@ -334,3 +336,34 @@ def test_real_frames_are_logged(feeder: Feeder, photos: Path) -> None:
         shutil.copy(frame, feeder.folder)
     feeder.until(lambda: feeder.files() == [frame.name for frame in frames])
     assert feeder.stop() == 0
+
+
+@pytest.mark.parametrize("twice", [True, False])
+def test_it_looks_twice_at_what_changed(
+    twice: bool, write_config: Callable[..., Path], tiny_clip: Path, tmp_path: Path
+) -> None:
+    """A region that is surer than its frame is logged, holds the bird, and survives a reload."""
+    birds = tmp_path / "birds.toml"
+    labels = [f'[[label]]\nname = "{name}"\nkind = "bird"' for name in ("wren", "finch", "jay")]
+    birds.write_text("\n".join(labels), encoding="utf-8")
+    model = f'bundle = "{tiny_clip.as_posix()}"\nvocabulary = "{birds.as_posix()}"\n'
+    model += f"look_twice = {str(twice).lower()}"
+    station = Feeder(write_config(model=model, thresholds="label = 0.0\nbird = 0.0\nblank = 1.0"))
+    station.start()
+    assert station.process is not None
+    for number in range(6):
+        garden(number).save(station.folder / f"{number:02}.png")
+    station.until(lambda: len(station.files()) == 6)
+    station.process.send_signal(signal.SIGHUP)
+    station.until(lambda: "config reloaded" in station.said())
+    for number in range(6, 18):
+        with_bird(garden(number), 90, 70).save(station.folder / f"{number:02}.png")
+    station.until(lambda: len(station.files()) == 18)
+    assert station.stop() == 0
+    with closing(sqlite3.connect(station.database)) as connection:
+        boxes = connection.execute(
+            "SELECT bbox_x, bbox_y, bbox_width, bbox_height FROM observation"
+            " WHERE bbox_x IS NOT NULL"
+        ).fetchall()
+    assert bool(boxes) is twice
+    assert all(holds(Box(*box), 90, 70) for box in boxes)

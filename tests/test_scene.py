@@ -97,6 +97,61 @@ def test_a_moved_camera_starts_anew() -> None:
 
 def test_another_shape_starts_anew() -> None:
     """Frames of another aspect ratio are not compared with the ones before."""
+    scene, shape = watched(), (0, 40, 320, 200)
+    assert scene.changed(garden(3).crop(shape)) is None
+    bird = with_bird(garden(4), 100, 90).crop(shape)
+    box = scene.changed(bird)
+    assert box is not None
+    assert box.x < 100 / 320 < box.x + box.width
+
+
+@pytest.mark.parametrize("stay", [1, 10, 40])
+def test_when_the_bird_leaves_the_perch_is_empty_at_once(stay: int) -> None:
+    """However long it sat, nothing is different any more once it is gone."""
     scene = watched()
-    assert scene.changed(garden(3).crop((0, 0, 320, 120))) is None
-    assert scene.changed(garden(3).crop((0, 0, 320, 120))) is None
+    for seed in range(stay):
+        scene.changed(with_bird(garden(seed), 80, 60))
+    assert [scene.changed(garden(seed)) for seed in range(20)] == [None] * 20
+
+
+def test_single_cells_that_flicker_are_no_region() -> None:
+    """Leaves in the sun change a cell here and there; only neighbours make a region."""
+    image = garden(30)
+    for x, y in ((20, 20), (100, 60), (180, 100), (260, 140), (60, 200)):
+        image.paste((255, 255, 255), (x, y, x + 5, y + 5))
+    assert watched().changed(image) is None
+
+
+def test_too_little_is_no_region() -> None:
+    """A patch of four cells is an insect."""
+    assert watched().changed(with_bird(garden(31), 100, 100, side=10)) is None
+
+
+def test_a_small_bird_keeps_its_surroundings() -> None:
+    """A region is a quarter of the shorter side at least, and square in pixels then."""
+    box = watched().changed(with_bird(garden(32), 160, 120, side=16))
+    assert box is not None
+    assert box.width * 320 == pytest.approx(60, abs=8)
+    assert box.height * 240 == pytest.approx(60, abs=8)
+
+
+def test_a_bird_that_fills_the_frame_needs_no_second_look() -> None:
+    """Where the region would be nearly everything, the whole frame is enough."""
+    assert watched().changed(with_bird(garden(33), 60, 30, side=160)) is None
+
+
+def test_what_always_wavers_is_not_news() -> None:
+    """A bush that differs in every frame a little raises its own threshold."""
+    scene, random = Scene(), np.random.default_rng(5)
+
+    def windy(seed: int) -> Image.Image:
+        image = garden(seed)
+        shade = int(random.integers(100, 150))
+        image.paste((shade, shade, shade), (200, 100, 280, 180))
+        return image
+
+    for seed in range(60):
+        scene.changed(windy(seed))
+    boxes = [scene.changed(windy(seed)) for seed in range(60, 80)]
+    assert sum(box is not None for box in boxes) <= 4
+    assert holds(scene.changed(with_bird(windy(90), 30, 30)), 30, 30)

@@ -1,3 +1,5 @@
+"""Teaching a starter labels of one's own, and what training decides; needs the extra `train`."""
+
 import csv
 import subprocess
 import sys
