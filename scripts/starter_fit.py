@@ -135,7 +135,8 @@ def thresholds(probability: Floats, target: Ints, birds: Flags) -> Thresholds:
     share, best = probability[:, birds].sum(axis=1), probability.argmax(axis=1)
     steps = np.arange(0.5, 0.96, 0.05)
     others = share[~is_bird]
-    bird = next((at for at in steps if (others >= at).mean() <= FALSE_BIRDS), steps[-1])
+    rare = [(others >= at).sum() <= FALSE_BIRDS * len(others) for at in steps]
+    bird = steps[rare.index(True)] if any(rare) else steps[-1]
     top, species = probability.max(axis=1), is_bird & (target >= 0)
     label = 0.95
     for at in np.arange(0.3, 0.96, 0.05):

@@ -94,6 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target = np.array([place[photo.label] for photo in photos])
     birds = np.array([names.kind(label) == "bird" for label in labels])
     prior = [PRIOR_OF.get(label, PRIOR.get(names.kind(label), 0.0)) for label in labels]
+    if birds.all():
+        print(
+            "Every label is a bird, so every empty frame will be called one: add folders such as "
+            "`empty feeder` and `squirrel`.",
+            file=sys.stderr,
+        )
     album = decode(photos, options.photos)
     out = held_out(photos, album.group, options.hold_out)
     if not out.any():

@@ -175,6 +175,14 @@ def test_thresholds_keep_false_birds_and_wrong_names_rare() -> None:
     assert (best == target)[named].mean() >= 0.95
 
 
+def test_without_other_pictures_any_bird_is_one() -> None:
+    """Where nothing but birds is held out, the threshold for a bird is the least there is."""
+    probability = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
+    at = thresholds(probability, np.array([0, 1]), np.array([True, True]))
+    assert at.bird == 0.5
+    assert at.label <= 0.8
+
+
 def test_calibration_finds_how_sure_to_be() -> None:
     """Logits that promise three times too much are scaled back to what comes true."""
     random = np.random.default_rng(1)
