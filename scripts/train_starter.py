@@ -285,6 +285,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     for path in (options.photos, options.encoder, options.birds, options.hold_out):
         if path is not None and not path.exists():
             parser.error(f"there is no {path}")
+    if options.encoder is not None and options.encoder.resolve() == options.output.resolve():
+        parser.error("--output must be another folder than --encoder")
     return options
 
 

@@ -144,6 +144,13 @@ def test_a_missing_file_is_named_before_any_work(garden: Path, tmp_path: Path) -
     assert f"there is no {tmp_path / 'none'}" in caught.value.stderr
 
 
+def test_a_bundle_is_not_written_over_itself(garden: Path, encoder: Path) -> None:
+    """The encoder's own folder is refused as the place of the new bundle."""
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        _train(garden, encoder, encoder)
+    assert "another folder" in caught.value.stderr
+
+
 def test_photographs_are_held_out_by_source_with_their_copies(tmp_path: Path) -> None:
     """A listed source and copies of its pictures are out; a label nobody else shows stays."""
     split = tmp_path / "split.txt"
