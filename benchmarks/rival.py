@@ -139,7 +139,7 @@ def run(contest: Contest, photos: Path, rows: Sequence[dict[str, str]]) -> None:
             continue
         image = ImageOps.exif_transpose(Image.open(photos / row["path"])).convert("RGB")
         where = "window feeder" if "window_feeder" in row["path"] else "photographs"
-        if isinstance(truth, Label) and truth.kind is Kind.BIRD and truth.scientific_name != "Aves":
+        if isinstance(truth, Label) and truth.kind is Kind.BIRD and not truth.is_any_bird:
             contest.species(where, image, truth)
             contest.species(f"{where}, spoilt", spoilt(image, seed), truth)
         kind = "birds" if kind_of(truth) is Kind.BIRD else "no birds"

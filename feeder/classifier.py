@@ -295,8 +295,7 @@ def _certainty(prediction: Prediction) -> tuple[bool, float]:
     if named is None:
         return False, 0.0
     bird = named is prediction.best and named.label.kind is Kind.BIRD
-    species = bird and named.label.scientific_name != UNIDENTIFIED_BIRD.scientific_name
-    return species, named.probability
+    return bird and not named.label.is_any_bird, named.probability
 
 
 def _margin(candidates: Sequence[Candidate]) -> float:

@@ -73,6 +73,11 @@ class Label:
     alternatives: tuple[str, ...] = ()
     photos: Path | None = None
 
+    @property
+    def is_any_bird(self) -> bool:
+        """Whether it stands for birds of whatever species."""
+        return self.scientific_name == "Aves"
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

@@ -184,7 +184,7 @@ class Evaluation:
             for one in self.judged
             if isinstance(one.truth, Label)
             and one.truth.kind is Kind.BIRD
-            and one.truth.scientific_name != UNIDENTIFIED_BIRD.scientific_name
+            and not one.truth.is_any_bird
         ]
         return Share(sum(one.right for one in known), len(known))
 

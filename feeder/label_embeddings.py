@@ -206,7 +206,7 @@ def cannot_read(bundle: Bundle, name: str) -> VocabularyError:
 
 
 def _is_negative(label: Label) -> bool:
-    return label.kind is not Kind.BIRD or label.scientific_name == "Aves"
+    return label.kind is not Kind.BIRD or label.is_any_bird
 
 
 def bundle_labels(bundle: Bundle) -> Vocabulary:

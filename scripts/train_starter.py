@@ -140,7 +140,8 @@ def tuned(
     from starter_towers import mobilenet, tiny_vit
     from starter_tune import KNOWING, SEEING, Lessons, Tower, tune
 
-    torch.set_num_threads(options.threads)
+    if options.threads:  # torch takes one for each core of itself, and no 0
+        torch.set_num_threads(options.threads)
     scenes = np.flatnonzero(
         np.isin(target, [labels.index(name) for name in SCENES if name in labels])
     )
@@ -180,10 +181,13 @@ def tuned(
 
 def copied_encoder(source: Path, output: Path) -> Manifest:
     """The image encoder of the bundle `source`, in the folder `output`; its manifest so far."""
-    manifest = Bundle.open(source).manifest
-    for name in manifest.image.files.values():
-        (output / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(Bundle.open(source).path(name), output / name)
+    bundle = Bundle.open(source)
+    manifest = bundle.manifest
+    graphs = tuple(manifest.image.files.values())
+    for name in manifest.files:
+        if name.startswith(graphs):  # the weights that ONNX keeps outside a graph, too
+            (output / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.path(name), output / name)
     notice = source / "NOTICE"
     if notice.exists():
         shutil.copyfile(notice, output / "NOTICE")
