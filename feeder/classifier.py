@@ -31,10 +31,10 @@ from feeder.domain import (
     Vectors,
     unclassified,
 )
-from feeder.encoder import ImageEncoder, TextEncoder, unit
+from feeder.encoder import ImageEncoder, TextEncoder
 from feeder.errors import BadFrame, VocabularyError
 from feeder.label_embeddings import LabelEmbeddings, PromptCache
-from feeder.preprocess import draft_size, preprocess
+from feeder.preprocess import draft_size
 from feeder.vocabulary import Vocabulary
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
@@ -124,7 +124,8 @@ class Classifier:
 
     def embed(self, pictures: Sequence[Picture]) -> Vectors:
         """Unit vectors, float32 [len(pictures), d]; the mean over the bundle's views of each."""
-        return np.concatenate([self._embed_one(picture) for picture in pictures])
+        opened = (_opened(picture, self.min_edge) for picture in pictures)
+        return np.stack([self._image_encoder.embed_image(image) for image in opened])
 
     def probabilities(self, embeddings: Vectors) -> Vectors:
         """float32 [n, labels] for unit vectors [n, d]; each row sums to 1."""
@@ -183,11 +184,6 @@ class Classifier:
             model_digest=self.bundle.digest,
             vocabulary_digest=rows.digest,
         )
-
-    def _embed_one(self, picture: Picture) -> Vectors:
-        how = self.bundle.manifest.preprocessing
-        views = self._image_encoder.embed(preprocess(_opened(picture, self.min_edge), how))
-        return unit(views.mean(axis=0, keepdims=True))
 
     def _logits(self, embeddings: Vectors, rows: LabelEmbeddings) -> Vectors:
         # The bundle's logit bias is the same for every label, so a softmax cannot see it.

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 # Before the import, which reads it: a bird feeder reports to nobody, and from 1.29 on this
 # library would, leaving a device id in the user's home.
@@ -51,13 +52,16 @@ class ImageEncoder:
         (vectors,) = self._session.run([self._output], {self._input: pixels})
         return unit(np.asarray(vectors, np.float32))
 
+    def embed_image(self, image: Image.Image) -> Vectors:
+        """The unit vector, float32 [d], of one picture: the mean over the bundle's views of it."""
+        views = self.embed(preprocess(image, self._bundle.manifest.preprocessing))
+        return np.asarray(unit(views.mean(axis=0, keepdims=True))[0], np.float32)
+
     def _self_test(self) -> None:
         test, expected = self._bundle.manifest.self_test, self._bundle.self_test_embedding
         if test is None or expected is None:
             return
-        views = self.embed(preprocess(golden_image(), self._bundle.manifest.preprocessing))
-        got = unit(views.mean(axis=0, keepdims=True))[0]
-        cosine = float(got @ expected)
+        cosine = float(self.embed_image(golden_image()) @ expected)
         # Written so that NaN fails too.
         if not cosine >= test.min_cosine:
             raise BundleError(

@@ -62,7 +62,6 @@ from feeder.bundle import (
 from feeder.encoder import ImageEncoder, unit
 from feeder.evaluate import evaluate
 from feeder.labelled import find_pictures
-from feeder.preprocess import preprocess
 
 ROOT = Path(__file__).resolve().parents[1]
 GRAPH = "onnx/vision_model.onnx"
@@ -114,9 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         graph, found = tuned(options, album.only(~out), target[~out], birds, labels)
     encoder = ImageEncoder(seal(options.output, graph), threads=options.threads)
-    unseen = embed(encoder, graph.preprocessing, album.only(out).images)
+    unseen = embed(encoder, album.only(out).images)
     if options.encoder is not None:
-        seen = embed(encoder, graph.preprocessing, album.only(~out).images)
+        seen = embed(encoder, album.only(~out).images)
         found = fit(seen, target[~out], birds)
     found = calibrated(found, unseen, target[out], np.array(prior, np.float32))
     at = thresholds(softmax(found.logits(unseen)), target[out], birds)
@@ -197,13 +196,10 @@ def copied_encoder(source: Path, output: Path) -> Manifest:
     )
 
 
-def embed(encoder: ImageEncoder, how: Preprocessing, images: Sequence[Pixels]) -> Floats:
+def embed(encoder: ImageEncoder, images: Sequence[Pixels]) -> Floats:
     """Unit vectors, float32 [n, d], of pictures as Feeder itself would compute them."""
-    rows = [
-        unit(encoder.embed(preprocess(Image.fromarray(image), how)).mean(axis=0, keepdims=True))
-        for image in track(images, "Looking at photographs")
-    ]
-    return np.concatenate(rows)
+    shown = track(images, "Looking at photographs")
+    return np.stack([encoder.embed_image(Image.fromarray(image)) for image in shown])
 
 
 def write_bundle(
@@ -217,9 +213,8 @@ def write_bundle(
     """The labels beside the graph in `folder`, sealed; README.md there stays as it is."""
     np.savez(folder / "labels.npz", vectors=found.vectors, bias=found.bias)
     (folder / "labels.toml").write_text(names.toml(labels), encoding="utf-8")
-    half = seal(folder, manifest)
-    expected = embed(ImageEncoder(half, threads=1), manifest.preprocessing, [_golden()])[0]
-    np.save(folder / "self_test.npy", expected)
+    encoder = ImageEncoder(seal(folder, manifest), threads=1)
+    np.save(folder / "self_test.npy", encoder.embed_image(golden_image()))
     complete = {
         "logit_scale": found.scale,
         "labels": "labels.toml",
@@ -266,10 +261,6 @@ def fetch_tiny_vit(cache: Path) -> Path:
     if file_digest(path) != TINY_VIT_SHA256:
         raise SystemExit(f"{path} is not the graph this script was written for; delete it.")
     return path
-
-
-def _golden() -> Pixels:
-    return np.asarray(golden_image())
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
