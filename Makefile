@@ -4,7 +4,7 @@ BIN := .venv/bin
 MODEL ?= openai/clip-vit-base-patch32
 NAME ?= $(notdir $(MODEL))
 
-.PHONY: help run test check fmt bench model lock setup setup-test setup-export
+.PHONY: help run test check reliability fmt bench model lock setup setup-test setup-export
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,6 +21,9 @@ check: setup-test setup-export ## Lint, types, layers, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+reliability: setup-test ## Try each promise of docs/promises.md as often as it says (hours; root)
+	@$(BIN)/python -m pytest tests/reliability --full
 
 fmt: setup-test ## Format the code
 	$(BIN)/ruff check --fix .

@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol
@@ -37,11 +37,20 @@ MAX_PENDING = 500
 
 RETRY_SECONDS = 5.0
 
+CHORE_SECONDS = 1.0
+"""How often at most the chores are looked at."""
+
 
 class Report(Protocol):
     """Told of every frame once it is judged; `ms` is its time from reading to verdict."""
 
     def __call__(self, frame: Frame, prediction: Prediction, ms: float) -> None: ...
+
+
+class Chore(Protocol):
+    """Something done beside the frames: a quick look whether it is due, and little at a time."""
+
+    def __call__(self) -> None: ...
 
 
 @dataclass
@@ -73,7 +82,7 @@ class Daemon:
     """Runs a station until it is told to stop.
 
     `load` reads the configuration and wires a station, raising FeederError where it cannot; a
-    reload keeps the old station then.
+    reload keeps the old station then. `chores` are called between frames, in this order.
     """
 
     station: Station
@@ -81,6 +90,8 @@ class Daemon:
     load: Callable[[], Station]
     report: Report
     clock: Clock = field(default_factory=Clock)
+    chores: Sequence[Chore] = ()
+    _chores_at: float = field(default=0.0, init=False)
     _stopping: bool = field(default=False, init=False)
     _reloading: bool = field(default=False, init=False)
     _retry_at: float = field(default=0.0, init=False)
@@ -116,6 +127,7 @@ class Daemon:
                 release_memory()
             self._worked = source is not None
             self._commit_if_due(idle=source is None)
+            self._do_chores()
             self._show_life()
             if once and source is None and self.station.inbox.is_empty and not self._waits():
                 return
@@ -240,6 +252,13 @@ class Daemon:
             if self._retry_at:
                 log.info("the log can be written again")
             self._retry_at = 0.0
+
+    def _do_chores(self) -> None:
+        now = self.clock.monotonic()
+        if now >= self._chores_at:
+            self._chores_at = now + CHORE_SECONDS
+            for chore in self.chores:
+                chore()
 
     def _say_unreadable(self, source: SettledPath, error: OSError) -> None:
         said = f"cannot read {os.fspath(source.path)!r}: {error.strerror}; tried at each scan"

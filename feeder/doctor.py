@@ -15,8 +15,9 @@ from watchdog.observers import Observer
 from feeder.config import Settings
 from feeder.domain import Deployment
 from feeder.errors import FeederError
-from feeder.inbox import file_system, must_poll
+from feeder.inbox import must_poll
 from feeder.log_reader import LogReader
+from feeder.mounts import file_system
 
 LOW_DISK = 500_000_000
 """Bytes free below which a log and its pictures soon run out of room."""

@@ -1,6 +1,6 @@
 """Options and fixtures every test may use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from feeder.clock import Clock
+from tests.feeder_process import FeederProcess
 from tests.tiny_bundle import make_tiny_clip
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "photos"
@@ -15,11 +16,21 @@ PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "photos"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds `--update-golden`."""
+    """Adds `--update-golden`, and how often the promises of docs/promises.md are tried."""
     parser.addoption(
         "--update-golden",
         action="store_true",
         help="write the golden files anew from the reference implementation, and fail",
+    )
+    parser.addoption(
+        "--full", action="store_true", help="try each promise as often as docs/promises.md says"
+    )
+    parser.addoption(
+        "--count",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="try one promise N times; its test names it",
     )
 
 
@@ -85,3 +96,13 @@ def write_config(tmp_path: Path, tiny_clip: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def feeder(write_config: Callable[..., Path]) -> Iterator[FeederProcess]:
+    """A feeder on an empty folder, not yet started."""
+    made = FeederProcess(write_config())
+    yield made
+    if made.process is not None:
+        made.process.kill()
+        made.process.wait()

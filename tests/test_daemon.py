@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time as wall
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -17,78 +17,11 @@ import pytest
 from feeder.bundle import golden_image
 from feeder.domain import Box
 from feeder.log_reader import LogReader
+from tests.feeder_process import PATIENCE, FeederProcess, picture
 from tests.test_scene import garden, holds, with_bird
 
-PATIENCE = 30.0
-"""Seconds within which what must happen happens, on the slowest machine."""
 
-
-class Feeder:
-    """A `feeder run` process on its own folder; its output goes to a file."""
-
-    def __init__(self, config: Path) -> None:
-        self.config = config
-        self.folder = config.parent / "snapshots"
-        self.database = config.parent / "data" / "feeder.db"
-        self.output = config.parent / "output.txt"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
-        """Starts it and returns once it watches."""
-        self.output.unlink(missing_ok=True)
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "feeder", "--config", self.config, "run", *arguments],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
-            )
-        self.until(lambda: "feeder.inbox" in self.said())
-
-    def until(self, happened: Callable[[], bool]) -> None:
-        """Waits for another process's doing; fails with its output if it does not come."""
-        deadline = wall.monotonic() + PATIENCE
-        while not happened():
-            assert wall.monotonic() < deadline, self.said()
-            wall.sleep(0.02)
-
-    def said(self) -> str:
-        """What it has written so far."""
-        return self.output.read_text(encoding="utf-8")
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Sends a signal and gives the exit status."""
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
-    def files(self) -> list[str]:
-        """The file names of all frames in the log, sorted."""
-        if not self.database.exists():
-            return []
-        with closing(sqlite3.connect(self.database)) as connection:
-            return sorted(name for (name,) in connection.execute("SELECT file_name FROM media"))
-
-
-@pytest.fixture
-def feeder(write_config: Callable[..., Path]) -> Iterator[Feeder]:
-    """A feeder on an empty folder, not yet started."""
-    made = Feeder(write_config())
-    yield made
-    if made.process is not None:
-        made.process.kill()
-        made.process.wait()
-
-
-def picture(path: Path, shade: int) -> Path:
-    """A JPEG like no other `shade`'s at `path`."""
-    image = golden_image()
-    image.paste((shade, shade, shade), (0, 0, 60, 60))
-    image.save(path, "JPEG")
-    return path
-
-
-def test_it_says_what_it_does_and_what_to_do_next(feeder: Feeder) -> None:
+def test_it_says_what_it_does_and_what_to_do_next(feeder: FeederProcess) -> None:
     """At the start it names folder, model, labels and log, and with no pictures the next step."""
     feeder.start()
     said = feeder.said()
@@ -99,7 +32,7 @@ def test_it_says_what_it_does_and_what_to_do_next(feeder: Feeder) -> None:
     assert feeder.stop() == 0
 
 
-def test_however_a_frame_arrives_it_is_logged_once(feeder: Feeder, tmp_path: Path) -> None:
+def test_however_a_frame_arrives_it_is_logged_once(feeder: FeederProcess, tmp_path: Path) -> None:
     """Copied, moved, slowly written or renamed in place: one row each, and one line."""
     feeder.start()
     staged = [picture(tmp_path / f"staged{n}.jpg", n) for n in range(4)]
@@ -120,7 +53,7 @@ def test_however_a_frame_arrives_it_is_logged_once(feeder: Feeder, tmp_path: Pat
         assert feeder.said().count(f"  {name}  ") == 1
 
 
-def test_a_file_written_again_in_place_is_a_new_frame(feeder: Feeder) -> None:
+def test_a_file_written_again_in_place_is_a_new_frame(feeder: FeederProcess) -> None:
     """`latest.jpg` gives one frame each time its bytes change, none when they do not."""
     feeder.start()
     latest = picture(feeder.folder / "latest.jpg", 1)
@@ -134,7 +67,7 @@ def test_a_file_written_again_in_place_is_a_new_frame(feeder: Feeder) -> None:
     assert feeder.files() == ["last.jpg", "latest.jpg", "latest.jpg"]
 
 
-def test_killed_at_any_moment_it_loses_and_doubles_nothing(feeder: Feeder) -> None:
+def test_killed_at_any_moment_it_loses_and_doubles_nothing(feeder: FeederProcess) -> None:
     """After kill -9 in the middle of a backlog, the next start completes it, each frame once."""
     with feeder.config.open("a", encoding="utf-8") as config:
         config.write("[logbook]\ncommit_rows = 2\n")
@@ -157,7 +90,7 @@ def test_killed_at_any_moment_it_loses_and_doubles_nothing(feeder: Feeder) -> No
             assert count == len(names), table
 
 
-def test_broken_files_are_rows_and_stop_nothing(feeder: Feeder) -> None:
+def test_broken_files_are_rows_and_stop_nothing(feeder: FeederProcess) -> None:
     """Files that are no pictures get a row with a reason, and the next picture is classified."""
     feeder.start()
     whole = picture(feeder.folder / "a.jpg", 1).read_bytes()
@@ -173,7 +106,7 @@ def test_broken_files_are_rows_and_stop_nothing(feeder: Feeder) -> None:
     assert LogReader(feeder.database).count()["unclassified"] == 3
 
 
-def test_extreme_files_stop_nothing(feeder: Feeder) -> None:
+def test_extreme_files_stop_nothing(feeder: FeederProcess) -> None:
     """Times no calendar holds and strips a thousand times as long as wide are rows like others."""
     feeder.folder.mkdir()
     for name, seconds in (("future.jpg", 9_300_000_000), ("past.jpg", -9_000_000_000)):
@@ -190,7 +123,7 @@ def test_extreme_files_stop_nothing(feeder: Feeder) -> None:
     assert LogReader(feeder.database).count()["unclassified"] == 1
 
 
-def test_it_goes_on_when_nobody_reads_its_output(feeder: Feeder) -> None:
+def test_it_goes_on_when_nobody_reads_its_output(feeder: FeederProcess) -> None:
     """A closed pipe ends the lines, not the log."""
     feeder.folder.mkdir()
     for shade in range(5):
@@ -208,7 +141,7 @@ def test_it_goes_on_when_nobody_reads_its_output(feeder: Feeder) -> None:
     assert len(feeder.files()) == 5
 
 
-def test_once_drains_and_leaves(feeder: Feeder) -> None:
+def test_once_drains_and_leaves(feeder: FeederProcess) -> None:
     """`--once` classifies what is there, in folders below too, and exits with 0."""
     (feeder.folder / "day").mkdir(parents=True)
     picture(feeder.folder / "a.jpg", 1)
@@ -220,7 +153,7 @@ def test_once_drains_and_leaves(feeder: Feeder) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_everything_written(feeder: Feeder, number: int) -> None:
+def test_a_signal_ends_it_with_everything_written(feeder: FeederProcess, number: int) -> None:
     """SIGTERM and SIGINT finish the frame at hand, commit what is pending, and exit with 0."""
     feeder.folder.mkdir()
     for shade in range(30):
@@ -235,7 +168,9 @@ def test_a_signal_ends_it_with_everything_written(feeder: Feeder, number: int) -
     ("section", "line"),
     [("deployment", 'folder = "config.toml"'), ("model", 'bundle = "nowhere"')],
 )
-def test_a_reload_that_cannot_work_changes_nothing(section: str, line: str, feeder: Feeder) -> None:
+def test_a_reload_that_cannot_work_changes_nothing(
+    section: str, line: str, feeder: FeederProcess
+) -> None:
     """A drop folder that is a file, or a missing model, is refused and the old settings stay."""
     feeder.start()
     assert feeder.process is not None
@@ -250,7 +185,7 @@ def test_a_reload_that_cannot_work_changes_nothing(section: str, line: str, feed
     assert feeder.stop() == 0
 
 
-def test_sighup_reads_the_config_again(feeder: Feeder) -> None:
+def test_sighup_reads_the_config_again(feeder: FeederProcess) -> None:
     """A good config takes effect; a broken one is refused in words and the old one goes on."""
     feeder.start()
     assert feeder.process is not None
@@ -268,7 +203,7 @@ def test_sighup_reads_the_config_again(feeder: Feeder) -> None:
     assert feeder.stop() == 0
 
 
-def test_a_second_daemon_on_the_same_log_is_refused(feeder: Feeder) -> None:
+def test_a_second_daemon_on_the_same_log_is_refused(feeder: FeederProcess) -> None:
     """One log has one writer; the second start says so and exits with 1."""
     feeder.start()
     second = subprocess.run(
@@ -282,7 +217,7 @@ def test_a_second_daemon_on_the_same_log_is_refused(feeder: Feeder) -> None:
     assert feeder.stop() == 0
 
 
-def test_a_locked_log_delays_and_loses_nothing(feeder: Feeder) -> None:
+def test_a_locked_log_delays_and_loses_nothing(feeder: FeederProcess) -> None:
     """While another process holds the database, frames wait; then they are written."""
     feeder.start()
     picture(feeder.folder / "a.jpg", 1)
@@ -297,7 +232,7 @@ def test_a_locked_log_delays_and_loses_nothing(feeder: Feeder) -> None:
     assert feeder.stop() == 0
 
 
-def test_the_service_manager_is_told(feeder: Feeder, tmp_path: Path) -> None:
+def test_the_service_manager_is_told(feeder: FeederProcess, tmp_path: Path) -> None:
     """systemd hears READY, signs of life with a status, and STOPPING."""
     address = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -312,7 +247,7 @@ def test_the_service_manager_is_told(feeder: Feeder, tmp_path: Path) -> None:
             last = manager.recv(4096)
 
 
-def test_every_awkward_file_becomes_a_row(feeder: Feeder, photos: Path) -> None:
+def test_every_awkward_file_becomes_a_row(feeder: FeederProcess, photos: Path) -> None:
     """A folder of broken and odd files, dropped in while it runs, ends as a row for each path."""
     feeder.start()
     shutil.copytree(photos / "decoders", feeder.folder / "decoders")
@@ -328,7 +263,7 @@ def test_every_awkward_file_becomes_a_row(feeder: Feeder, photos: Path) -> None:
     assert feeder.stop() == 0
 
 
-def test_real_frames_are_logged(feeder: Feeder, photos: Path) -> None:
+def test_real_frames_are_logged(feeder: FeederProcess, photos: Path) -> None:
     """Consecutive frames of a real camera are all logged, each once."""
     feeder.start()
     frames = sorted((photos / "sequences" / "greenfinch").glob("*.jpg"))
@@ -348,7 +283,9 @@ def test_it_looks_twice_at_what_changed(
     birds.write_text("\n".join(labels), encoding="utf-8")
     model = f'bundle = "{tiny_clip.as_posix()}"\nvocabulary = "{birds.as_posix()}"\n'
     model += f"look_twice = {str(twice).lower()}"
-    station = Feeder(write_config(model=model, thresholds="label = 0.0\nbird = 0.0\nblank = 1.0"))
+    station = FeederProcess(
+        write_config(model=model, thresholds="label = 0.0\nbird = 0.0\nblank = 1.0")
+    )
     station.start()
     assert station.process is not None
     for number in range(6):

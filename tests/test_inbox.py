@@ -8,7 +8,8 @@ import pytest
 
 from feeder.config import InboxSection
 from feeder.domain import Deployment, SettledPath
-from feeder.inbox import Inbox, _is_alive, file_system
+from feeder.inbox import Inbox, _is_alive
+from feeder.mounts import file_system
 from tests.conftest import FakeClock
 
 SETTLE = 1.0
