@@ -136,6 +136,17 @@ class LogbookSection(_Section):
     cache: str = Field("data/cache", description="what can be computed again")
     commit_rows: int = Field(50, gt=0, le=1000, description="rows written together at most")
     commit_seconds: float = Field(5.0, gt=0, le=60, description="seconds a row waits at most")
+    reserve_megabytes: float = Field(
+        8.0, ge=0, description="megabytes kept free for the log when the disk fills up; 0: none"
+    )
+
+
+class BackupSection(_Section):
+    """Copies of the log, checked after they were made. A damaged log is replaced by the newest."""
+
+    folder: str = Field("data/backups", description="where they go; another disk is safer")
+    every_hours: float = Field(24.0, ge=0, description="hours between two; 0: none by itself")
+    keep: int = Field(3, ge=1, le=1000, description="how many stay")
 
 
 class _File(_Section):
@@ -145,6 +156,7 @@ class _File(_Section):
     inbox: InboxSection = InboxSection()
     frames: FramesSection = FramesSection()
     logbook: LogbookSection = LogbookSection()
+    backup: BackupSection = BackupSection()
 
 
 class Settings(_File):
@@ -179,6 +191,11 @@ class Settings(_File):
     def database(self) -> Path:
         """The log."""
         return self.resolve(self.logbook.file)
+
+    @property
+    def backups(self) -> Path:
+        """The folder for copies of the log."""
+        return self.resolve(self.backup.folder)
 
     @property
     def cache(self) -> Path:

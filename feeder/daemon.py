@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -15,9 +14,17 @@ from feeder.classifier import Classifier
 from feeder.clock import Clock
 from feeder.config import Settings
 from feeder.domain import Box, Frame, Prediction, SettledPath, unclassified
-from feeder.errors import FeederError, LogbookError, NotReady, Vanished
+from feeder.errors import (
+    FeederError,
+    LogbookError,
+    LogDamaged,
+    LogUnavailable,
+    NotReady,
+    Vanished,
+)
 from feeder.frames import FrameReader
 from feeder.inbox import Inbox
+from feeder.log_care import RETRY_SECONDS, LogCare
 from feeder.logbook import Logbook
 from feeder.memory import release_memory
 from feeder.scene import Scene
@@ -34,8 +41,6 @@ at once, while a burst still shares its transactions."""
 
 MAX_PENDING = 500
 """Rows kept while the log cannot be written; beyond that frames wait in their folder."""
-
-RETRY_SECONDS = 5.0
 
 CHORE_SECONDS = 1.0
 """How often at most the chores are looked at."""
@@ -61,6 +66,7 @@ class Station:
     """
 
     settings: Settings
+    care: LogCare
     inbox: Inbox
     reader: FrameReader
     classifier: Classifier
@@ -75,6 +81,7 @@ class Station:
     def close(self) -> None:
         self.inbox.close()
         self.reader.decoder.close()
+        self.care.close()
 
 
 @dataclass
@@ -95,6 +102,7 @@ class Daemon:
     _stopping: bool = field(default=False, init=False)
     _reloading: bool = field(default=False, init=False)
     _retry_at: float = field(default=0.0, init=False)
+    _trouble: str = field(default="", init=False)
     _alive_at: float = field(default=0.0, init=False)
     _worked: bool = field(default=False, init=False)
     _unreadable: set[str] = field(default_factory=set, init=False)
@@ -120,17 +128,31 @@ class Daemon:
         while not self._stopping:
             if self._reloading:
                 self._reload()
+            is_idle = self._turn()
+            self._show_life()
+            if once and is_idle and self.station.inbox.is_empty:
+                return
+
+    def _turn(self) -> bool:
+        """At most one frame, then what is due; gives whether there was nothing to do."""
+        source = None
+        try:
             source = self.station.inbox.take(TICK) if self._may_take() else None
             if source is not None:
                 self.process(source)
             elif self._worked:
                 release_memory()
-            self._worked = source is not None
             self._commit_if_due(idle=source is None)
             self._do_chores()
-            self._show_life()
-            if once and source is None and self.station.inbox.is_empty and not self._waits():
-                return
+        except LogUnavailable as trouble:
+            self._wait_for_log(trouble)
+        except LogDamaged as damage:
+            self._recover(damage)
+        else:
+            if self._trouble and not self.logbook.pending:
+                self._end_trouble("the log can be written again")
+        self._worked = source is not None
+        return source is None and not self._trouble
 
     def shutdown(self) -> None:
         """Commits what is pending and stops watching."""
@@ -138,7 +160,7 @@ class Daemon:
         self.station.close()
         try:
             self.logbook.close()
-        except sqlite3.Error as error:
+        except LogbookError as error:
             raise LogbookError(
                 f"The last {self.logbook.pending} rows could not be written: {error}.",
                 "Nothing is lost: their frames are read again at the next start.",
@@ -220,10 +242,6 @@ class Daemon:
         self.logbook.register_model(classifier.bundle.digest, classifier.bundle.manifest.name)
         self.logbook.register_vocabulary(classifier.embeddings.digest, classifier.labels)
 
-    def _waits(self) -> bool:
-        """Whether rows are pending that a locked log has not taken yet."""
-        return bool(self._retry_at)
-
     def _may_take(self) -> bool:
         """False while the log cannot be written and enough rows wait: the folder is the queue."""
         if self.logbook.pending < MAX_PENDING:
@@ -239,24 +257,42 @@ class Daemon:
             or waited >= limits.commit_seconds
             or (idle and waited >= IDLE_COMMIT)
         )
-        now = self.clock.monotonic()
-        if not due or now < self._retry_at:
-            return
-        try:
+        if due and self.clock.monotonic() >= self._retry_at:
             self.logbook.commit()
-        except sqlite3.OperationalError as error:  # locked, or the disk is full: both may pass
-            if not self._retry_at:
-                log.error("waiting to write the log: %s; nothing is lost meanwhile", error)
-            self._retry_at = now + RETRY_SECONDS
-        else:
-            if self._retry_at:
-                log.info("the log can be written again")
+
+    def _wait_for_log(self, trouble: LogUnavailable) -> None:
+        """Says once what is waited for; the loop goes on, and the folder keeps the frames."""
+        self._retry_at = self.clock.monotonic() + RETRY_SECONDS
+        if trouble.full and self.station.care.reserve.release():
+            log.error("the disk is full; the room kept for the log is used now")
             self._retry_at = 0.0
+        if str(trouble) != self._trouble:
+            self._trouble = str(trouble)
+            log.error("%s; nothing is lost meanwhile", trouble)
+        threading.Event().wait(TICK)
+
+    def _recover(self, damage: LogDamaged) -> None:
+        """Nothing can be asked or logged until a sound log is in place, so all else waits."""
+        while not self._stopping:
+            try:
+                self.station.care.recover(self.logbook, damage)
+                self._end_trouble("the log is sound again")
+                return
+            except LogUnavailable as trouble:
+                self._wait_for_log(trouble)
+                self._show_life()
+
+    def _end_trouble(self, said: str) -> None:
+        self._trouble, self._retry_at = "", 0.0
+        log.info(said)
+        # What was at hand may have left the inbox and not reached the log.
+        self.station.inbox.rescan()
 
     def _do_chores(self) -> None:
         now = self.clock.monotonic()
         if now >= self._chores_at:
             self._chores_at = now + CHORE_SECONDS
+            self.station.care()
             for chore in self.chores:
                 chore()
 
@@ -275,4 +311,5 @@ class Daemon:
 
     def _status(self) -> str:
         states = "; ".join(self.station.inbox.watchers().values())
-        return f"{states}; {self.logbook.pending} rows pending"
+        trouble = f"; {self._trouble}" if self._trouble else ""
+        return f"{states}; {self.logbook.pending} rows pending{trouble}"

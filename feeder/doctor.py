@@ -146,7 +146,7 @@ def _database(settings: Settings) -> Check:
             "log",
             False,
             f"{path} is damaged: {problems[0]}",
-            f"sqlite3 '{path}' .recover | sqlite3 recovered.db, and put that in its place",
+            "feeder restore puts the newest backup in its place",
         )
     frames = ", ".join(f"{count} {kind}" for kind, count in sorted(counted.items())) or "empty"
     return Check("log", True, f"{path} is sound: {frames}")

@@ -38,3 +38,18 @@ class Vanished(FeederError):
 
 class LogbookError(FeederError):
     """The log cannot be opened, was written by a newer release, or is in use by another daemon."""
+
+
+class LogDamaged(LogbookError):
+    """What is in the log's file is no sound database; the daemon puts a backup in its place."""
+
+
+class LogUnavailable(LogbookError):
+    """The log cannot be read or written now and may be later; nothing is lost by waiting.
+
+    `full` where it is the disk that has no room.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, full: bool = False) -> None:
+        super().__init__(message, hint)
+        self.full = full

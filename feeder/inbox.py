@@ -158,6 +158,10 @@ class Inbox:
         delay = self._settings.settle_seconds * (1 + attempt)
         self._backlog.push(replace(source, attempt=attempt), self._clock.monotonic() + delay)
 
+    def rescan(self) -> None:
+        """Asks for a scan now: something that was taken may have to be taken again."""
+        self._scan_wanted = True
+
     @property
     def is_empty(self) -> bool:
         """Whether a whole scan has been made and every path it found was taken."""

@@ -14,7 +14,7 @@ import numpy as np
 from feeder import schema
 from feeder.clock import parse_utc, utc_text
 from feeder.errors import LogbookError
-from feeder.logbook import BUSY_SECONDS
+from feeder.log_file import BUSY_SECONDS, problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ class LogReader:
     def problems(self) -> list[str]:
         """What SQLite's own quick check finds wrong; empty where nothing is."""
         with self._connect() as connection:
-            said = [str(row["quick_check"]) for row in connection.execute("PRAGMA quick_check")]
-        return [] if said == ["ok"] else said
+            connection.row_factory = None
+            return problems(connection)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:

@@ -9,14 +9,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from feeder import schema
 from feeder.clock import Clock, utc_text
 from feeder.domain import Deployment, Frame, Label, Prediction, SettledPath, unclassified
-from feeder.errors import LogbookError
+from feeder.errors import LogbookError, LogUnavailable
+from feeder.log_file import explained, open_for_writing
 
-BUSY_SECONDS = 2.0
-"""How long one attempt waits for a lock: the daemon tries again by itself, and must be able to
-stop within ten seconds, a picture being decoded included."""
+_REFUSED = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+"""What SQLite says of a row it will not take, whatever the state of the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +50,24 @@ class Logbook:
         self._pending_digests: set[tuple[str, str]] = set()
         self._oldest = 0.0
         self._ids: dict[str, int] = {}
+        self._is_open = True
 
     @classmethod
     def open(cls, path: Path, clock: Clock | None = None) -> Self:
-        """Opens the log at `path`, made or migrated if need be. Raises LogbookError."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
-            # NORMAL loses acknowledged rows in a power cut.
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            schema.migrate(connection, path)
-        except (OSError, sqlite3.Error) as error:
-            raise LogbookError(
-                f"The log {path} cannot be opened: {error}.",
-                "`feeder doctor` looks at the file, its folder and the disk.",
-            ) from error
-        return cls(connection, path, clock or Clock())
+        """Opens the log at `path`, made or migrated if need be; raises as `open_for_writing`."""
+        return cls(open_for_writing(path), path, clock or Clock())
+
+    def let_go(self) -> None:
+        """Closes the file and keeps what is pending, until `reopen`."""
+        self._is_open = False
+        self._connection.close()
+
+    def reopen(self) -> None:
+        """Goes on with the file that is at the path now; raises as `open_for_writing`."""
+        self._ids.clear()
+        self._connection = open_for_writing(self._path)
+        self._identity = _identity(self._path)
+        self._is_open = True
 
     def append(self, frame: Frame, prediction: Prediction) -> None:
         """Takes a frame and its verdict for the next commit."""
@@ -108,27 +112,30 @@ class Logbook:
     def commit(self) -> None:
         """Writes what is pending in one transaction, durably.
 
-        Raises sqlite3.OperationalError where the disk is full or the database stays locked, and
+        Raises LogUnavailable where the disk is full or the database stays locked, LogDamaged, and
         LogbookError where the file was taken away; everything is still pending then.
         """
         if not self._pending:
             return
+        if not self._is_open:
+            raise LogUnavailable(f"waiting for a sound log at {self._path}")
         if _identity(self._path) != self._identity:
             raise LogbookError(
                 f"The log {self._path} was moved or deleted while it was written to.",
                 "Start again; frames that are still in their folder are read again.",
             )
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            for row in self._pending:
-                self._write_or_explain(row)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            # SQLite has rolled back by itself after some errors, a full disk among them.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            self._ids.clear()
-            raise
+        with explained(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                for row in self._pending:
+                    self._write_or_explain(row)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # SQLite has rolled back by itself after some errors, a full disk among them.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                self._ids.clear()
+                raise
         self._pending.clear()
         self._pending_paths.clear()
         self._pending_digests.clear()
@@ -164,7 +171,8 @@ class Logbook:
         self._pending_digests.add((row.frame.source.deployment.name, row.frame.sha256))
 
     def _exists(self, sql: str, values: tuple[Any, ...]) -> bool:
-        return self._connection.execute(sql, values).fetchone() is not None
+        with explained(self._path):
+            return self._connection.execute(sql, values).fetchone() is not None
 
     def _write_or_explain(self, row: _Row) -> None:
         """Writes a row; one that the database refuses is kept as unclassified, with the reason.
@@ -174,9 +182,7 @@ class Logbook:
         self._connection.execute("SAVEPOINT row")
         try:
             self._write(row)
-        except sqlite3.OperationalError:
-            raise
-        except (sqlite3.Error, ValueError, OverflowError) as error:
+        except (*_REFUSED, ValueError, OverflowError) as error:
             self._connection.execute("ROLLBACK TO row")
             self._ids.clear()
             reason = printable(f"it could not be logged: {error}".encode(errors="replace"))

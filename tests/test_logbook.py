@@ -25,7 +25,7 @@ from feeder.domain import (
     TimeSource,
     unclassified,
 )
-from feeder.errors import LogbookError
+from feeder.errors import LogbookError, LogUnavailable
 from feeder.log_reader import LogReader, Query
 from feeder.logbook import Logbook, printable
 from tests.conftest import FakeClock
@@ -215,7 +215,7 @@ def test_a_failed_commit_keeps_every_row(logbook: Logbook, path: Path) -> None:
     logbook.append(frame(1), seen())
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
+    with pytest.raises(LogUnavailable, match="another program"):
         logbook.commit()
     assert logbook.pending == 1
     other.execute("ROLLBACK")

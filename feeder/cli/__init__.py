@@ -28,6 +28,8 @@ DEFAULT_CONFIG = "config.toml"
             "doctor": "feeder.cli.doctor:doctor",
             "init": "feeder.cli.init:init",
             "service": "feeder.cli.service:service",
+            "backup": "feeder.cli.backup:backup",
+            "restore": "feeder.cli.backup:restore",
         }
     ),
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -6,17 +6,16 @@ import sys
 from pathlib import Path
 
 import click
-from filelock import FileLock, Timeout
 from rich.text import Text
 
 from feeder import config
 from feeder.cli.output import examples, local, percent, say
-from feeder.cli.wiring import open_station
+from feeder.cli.wiring import open_care, open_station, sole_writer
 from feeder.config import Settings
 from feeder.daemon import Daemon, Station
 from feeder.domain import Frame, ObservationType, Prediction
-from feeder.errors import LogbookError
-from feeder.logbook import Logbook, printable, relative_name
+from feeder.logbook import printable, relative_name
+from feeder.service_manager import notify
 
 log = logging.getLogger("feeder.cli")
 
@@ -49,19 +48,12 @@ def run(path: Path, once: bool) -> None:
     settings = config.load(path)
     settings.database.parent.mkdir(parents=True, exist_ok=True)
     # Before the log is opened: a newer release must not migrate it under a running daemon.
-    lock = FileLock(settings.database.with_name(f"{settings.database.name}.lock"))
-    try:
-        with lock.acquire(timeout=0):
-            _daemon(path, settings).run(once=once)
-    except Timeout:
-        raise LogbookError(
-            f"Another feeder already writes to {settings.database}.",
-            "Stop it first (`systemctl stop feeder`), or give this one a log of its own.",
-        ) from None
+    with sole_writer(settings):
+        _daemon(path, settings).run(once=once)
 
 
 def _daemon(path: Path, settings: Settings) -> Daemon:
-    logbook = Logbook.open(settings.database)
+    logbook = open_care(settings).open(_Waiting())
     station = open_station(settings, logbook)
     printer = _Printer()
     printer.say(_greeting(station))
@@ -71,6 +63,19 @@ def _daemon(path: Path, settings: Settings) -> Daemon:
         load=lambda: open_station(config.load(path), logbook),
         report=lambda frame, prediction, ms: printer.say(_line(frame, prediction, ms)),
     )
+
+
+class _Waiting:
+    """Says once what the start waits for, and goes on telling the service manager."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __call__(self, what: str) -> None:
+        if what != self._said:
+            self._said = what
+            log.error("%s; frames stay in their folders meanwhile", what)
+        notify("READY=1", "WATCHDOG=1", f"STATUS={what}")
 
 
 class _Printer:

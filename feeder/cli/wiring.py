@@ -1,19 +1,28 @@
 """Settings -> the objects that do the work."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from feeder import bundle as bundles
 from feeder import config
+from feeder.backup import Backups
 from feeder.bundle import Bundle
 from feeder.classifier import Classifier, choose_vocabulary
 from feeder.cli import DEFAULT_CONFIG
 from feeder.config import Settings
 from feeder.daemon import Station
 from feeder.decoder_process import DecoderProcess
-from feeder.errors import ConfigError
+from feeder.errors import ConfigError, LogbookError
 from feeder.frames import FrameReader
 from feeder.inbox import Inbox
+from feeder.log_care import LogCare
 from feeder.logbook import Logbook
+from feeder.reserve import Reserve
 from feeder.vocabulary import Vocabulary
 
 
@@ -51,6 +60,43 @@ def open_classifier(
     )
 
 
+def open_backups(settings: Settings) -> Backups:
+    """The log's backups, wherever the settings put them."""
+    return Backups(settings.database, settings.backups, settings.backup.keep)
+
+
+def open_care(settings: Settings) -> LogCare:
+    """What looks after the log while the daemon runs."""
+    database, hours = settings.database, settings.backup.every_hours
+    command = [sys.executable, "-m", "feeder", "--config", str(settings.path), "backup"]
+    return LogCare(
+        backups=open_backups(settings),
+        reserve=Reserve(
+            database.with_name(f"{database.name}.reserve"),
+            int(settings.logbook.reserve_megabytes * 1e6),
+        ),
+        every=timedelta(hours=hours),
+        backup_command=command if hours else None,
+    )
+
+
+@contextmanager
+def sole_writer(settings: Settings) -> Iterator[None]:
+    """Held by the one program that may log frames or replace the log; LogbookError for a second."""
+    database = settings.database
+    lock = FileLock(database.with_name(f"{database.name}.lock"))
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        raise LogbookError(
+            f"Another feeder already writes to {database}.",
+            "Stop it first (`systemctl --user stop feeder`, without --user where root installed "
+            "it), or give this one a log of its own.",
+        ) from None
+    with held:
+        yield
+
+
 def open_station(settings: Settings, logbook: Logbook) -> Station:
     """Everything the daemon runs on, with drop folders made where they belong to this config."""
     for deployment in settings.deployments:
@@ -61,6 +107,7 @@ def open_station(settings: Settings, logbook: Logbook) -> Station:
     limits = settings.frames
     return Station(
         settings=settings,
+        care=open_care(settings),
         inbox=Inbox(settings.deployments, settings.inbox, logbook.has_path),
         reader=FrameReader(
             DecoderProcess(

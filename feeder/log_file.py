@@ -1,0 +1,110 @@
+"""The log's file: opened, checked, set aside, put in its place. What is in it, `logbook` knows."""
+
+import errno
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from feeder import schema
+from feeder.errors import LogbookError, LogDamaged, LogUnavailable
+from feeder.mounts import file_system, is_network
+
+BUSY_SECONDS = 2.0
+"""How long one attempt waits for a lock: the daemon tries again by itself, and must be able to
+stop within ten seconds, a picture being decoded included."""
+
+CHECK_SECONDS = 5.0
+"""How long the check at a start may take: a log of millions of rows on an SD card would hold it up
+for minutes. What it does not reach, the daily backup's check does."""
+
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+_PASSING = {
+    sqlite3.SQLITE_FULL: "waiting for room on the disk",
+    sqlite3.SQLITE_BUSY: "waiting for another program to let go of the log",
+    sqlite3.SQLITE_LOCKED: "waiting for another program to let go of the log",
+    sqlite3.SQLITE_PROTOCOL: "waiting for another program to let go of the log",
+    sqlite3.SQLITE_NOMEM: "waiting for memory to write the log",
+    sqlite3.SQLITE_IOERR: "waiting for a disk that can be read and written",
+    sqlite3.SQLITE_CANTOPEN: "waiting for the log to be openable",
+    sqlite3.SQLITE_READONLY: "waiting for the log to be writable",
+    sqlite3.SQLITE_PERM: "waiting for the log to be writable",
+}
+"""What may pass by itself, in words; any other error is a mistake in the program, and loud."""
+
+_DOCTOR = "`feeder doctor` looks at the file, its folder and the disk."
+_RESTORE = "`feeder restore` puts the newest backup in its place; the daemon does so by itself."
+
+_STEPS = 100_000
+"""Instructions of SQLite's machine between two looks at the clock."""
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """The log at `path`, made or migrated if need be; rows written by it survive a power cut.
+
+    Raises LogDamaged where its content is no sound log, LogUnavailable where it may be later
+    (a full disk, a lock), and LogbookError where it never will: on a network file system, or
+    written by a newer release.
+    """
+    kind = file_system(path)
+    if is_network(kind):
+        raise LogbookError(
+            f"The log {path} lies on a network file system ({kind}), which does not lock and write "
+            "as SQLite needs it.",
+            "Set `file` under [logbook] to a local disk; `feeder backup` can copy it to the share.",
+        )
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # NORMAL loses acknowledged rows in a power cut.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            found = problems(connection, within=CHECK_SECONDS)
+            if found:
+                raise LogDamaged(f"The log {path} is damaged: {found[0]}.", _RESTORE)
+            schema.migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def problems(connection: sqlite3.Connection, *, within: float | None = None) -> list[str]:
+    """What SQLite finds wrong, all of it or within so many seconds; empty where nothing is."""
+    deadline = None if within is None else time.monotonic() + within
+    if deadline is not None:
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+    try:
+        said = [str(row[0]) for row in connection.execute("PRAGMA quick_check(10)")]
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        return []
+    finally:
+        connection.set_progress_handler(None, 0)
+    return [] if said == ["ok"] else said
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns what SQLite and the system say of the log into LogDamaged or LogUnavailable."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        # Extended codes carry the plain one in their lowest byte.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in _DAMAGE:
+            raise LogDamaged(f"The log {path} is damaged: {error}.", _RESTORE) from error
+        if code in _PASSING:
+            raise LogUnavailable(
+                f"{_PASSING[code]} ({path}: {error})", _DOCTOR, full=code == sqlite3.SQLITE_FULL
+            ) from error
+        raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        said = _PASSING[sqlite3.SQLITE_FULL if full else sqlite3.SQLITE_IOERR]
+        raise LogUnavailable(f"{said} ({path}: {error.strerror})", _DOCTOR, full=full) from error
