@@ -262,10 +262,10 @@ class Daemon:
 
     def _wait_for_log(self, trouble: LogUnavailable) -> None:
         """Says once what is waited for; the loop goes on, and the folder keeps the frames."""
-        self._retry_at = self.clock.monotonic() + RETRY_SECONDS
         if trouble.full and self.station.care.reserve.release():
-            log.error("the disk is full; the room kept for the log is used now")
-            self._retry_at = 0.0
+            log.warning("the disk is full; the log takes the room that was kept for it")
+            return
+        self._retry_at = self.clock.monotonic() + RETRY_SECONDS
         if str(trouble) != self._trouble:
             self._trouble = str(trouble)
             log.error("%s; nothing is lost meanwhile", trouble)
@@ -285,6 +285,7 @@ class Daemon:
     def _end_trouble(self, said: str) -> None:
         self._trouble, self._retry_at = "", 0.0
         log.info(said)
+        self.station.care.reserve.hold()
         # What was at hand may have left the inbox and not reached the log.
         self.station.inbox.rescan()
 

@@ -28,15 +28,27 @@ class FeederProcess:
 
     def start(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
         """Starts it and returns once it watches."""
+        self.start_unwatched(*arguments, environment=environment)
+        self.until(lambda: "feeder.inbox" in self.said())
+
+    def start_unwatched(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        """Starts it and returns at once."""
+        command = ["-m", "feeder", "--config", os.fspath(self.config), "run", *arguments]
+        self._spawn(command, environment)
+
+    def start_faulty(self, *faults: str) -> None:
+        """Starts it with faults built in (tests/reliability/faulty.py) and returns at once."""
+        self._spawn(["-m", "tests.reliability.faulty", os.fspath(self.config), *faults])
+
+    def _spawn(self, arguments: list[str], environment: dict[str, str] | None = None) -> None:
         self.output.unlink(missing_ok=True)
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "feeder", "--config", self.config, "run", *arguments],
+                [sys.executable, *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
             )
-        self.until(lambda: "feeder.inbox" in self.said())
 
     def until(self, happened: Callable[[], bool]) -> None:
         """Waits for another process's doing; fails with its output if it does not come."""
