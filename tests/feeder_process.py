@@ -34,25 +34,27 @@ class FeederProcess:
     def start_unwatched(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
         """Starts it and returns at once."""
         command = ["-m", "feeder", "--config", os.fspath(self.config), "run", *arguments]
-        self._spawn(command, environment)
+        self.spawn([sys.executable, *command], environment)
 
     def start_faulty(self, *faults: str) -> None:
         """Starts it with faults built in (tests/reliability/faulty.py) and returns at once."""
-        self._spawn(["-m", "tests.reliability.faulty", os.fspath(self.config), *faults])
+        module = "tests.reliability.faulty"
+        self.spawn([sys.executable, "-m", module, os.fspath(self.config), *faults])
 
-    def _spawn(self, arguments: list[str], environment: dict[str, str] | None = None) -> None:
+    def spawn(self, command: list[str], environment: dict[str, str] | None = None) -> None:
+        """Starts whatever runs a feeder on this folder, its output going to the file."""
         self.output.unlink(missing_ok=True)
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, *arguments],
+                command,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
             )
 
-    def until(self, happened: Callable[[], bool]) -> None:
+    def until(self, happened: Callable[[], bool], patience: float = PATIENCE) -> None:
         """Waits for another process's doing; fails with its output if it does not come."""
-        deadline = wall.monotonic() + PATIENCE
+        deadline = wall.monotonic() + patience
         while not happened():
             assert wall.monotonic() < deadline, self.said()
             wall.sleep(0.02)
@@ -67,11 +69,19 @@ class FeederProcess:
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
 
+    def stop_child(self) -> None:
+        """Sends SIGTERM to the daemon where a tracer was started, and waits for both."""
+        assert self.process is not None
+        subprocess.run(["pkill", "-TERM", "-P", str(self.process.pid)], check=True)
+        self.process.wait(PATIENCE)
+
     def files(self) -> list[str]:
         """The file names of all frames in the log, sorted."""
         if not self.database.exists():
             return []
         with closing(sqlite3.connect(self.database)) as connection:
+            if connection.execute("PRAGMA user_version").fetchone() == (0,):
+                return []  # being made at this moment
             return sorted(name for (name,) in connection.execute("SELECT file_name FROM media"))
 
 
