@@ -38,6 +38,14 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True)
+class Restored:
+    """The copy that is the log now, None for an empty one, and what the log was, None for none."""
+
+    copy: Path | None
+    aside: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Backups:
     """The copies of the log at `database` in `folder`, of which the newest `keep` stay."""
 
@@ -90,11 +98,11 @@ class Backups:
         changed = max((side.stat().st_mtime for side in sides if side.exists()), default=0.0)
         return changed < newest.made_at.timestamp()
 
-    def restore(self, now: datetime, backup: Path | None = None) -> Path | None:
+    def restore(self, now: datetime, backup: Path | None = None) -> Restored:
         """Sets the log aside and puts a copy in its place: `backup`, or the newest sound one.
 
-        Nothing is deleted. Gives the copy that was used; None where there was none, and the next
-        start makes an empty log. The caller holds the log's lock.
+        Nothing is deleted; without a copy the next start makes an empty log. The caller holds the
+        log's lock.
         """
         candidates = [backup] if backup else [one.path for one in self.listed()]
         with explained(self.database):
@@ -107,11 +115,11 @@ class Backups:
             if chosen is not None:
                 shutil.copyfile(chosen, beside)
                 _sync(beside)
-            set_aside(self.database, now)
+            aside = set_aside(self.database, now)
             if chosen is not None:
                 os.replace(beside, self.database)
             _sync(self.database.parent)
-        return chosen
+        return Restored(chosen, aside)
 
     def _make_room(self) -> None:
         """Lets the oldest copies go, but never the last, where the new one would not fit."""
@@ -126,23 +134,22 @@ class Backups:
             copies.pop().path.unlink(missing_ok=True)
 
 
-def set_aside(database: Path, now: datetime) -> list[Path]:
-    """Renames the log with its -wal and -shm, which belong to it; gives the new names."""
+def set_aside(database: Path, now: datetime) -> Path | None:
+    """Renames the log with its -wal and -shm, which belong to it; gives its new name."""
+    if not database.exists():
+        return None
     stamp = now.astimezone(UTC).strftime(_STAMP)
     base = database.with_name(f"{database.name}.set-aside-{stamp}")
     number = 1
     while base.exists():
         number += 1
         base = base.with_name(f"{database.name}.set-aside-{stamp}-{number}")
-    moved = []
     # The main file last: as long as it is there, an interrupted start finds the damage again.
     for side in reversed(_SIDES):
         old = database.with_name(database.name + side)
         if old.exists():
-            new = base.with_name(base.name + side)
-            os.replace(old, new)
-            moved.append(new)
-    return moved
+            os.replace(old, base.with_name(base.name + side))
+    return base
 
 
 def _copy(source: Path, target: Path, progress: Callable[[int, int], None] | None) -> None:

@@ -6,12 +6,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
+from feeder.backup import Backups
 from feeder.config import Settings
 from feeder.domain import Deployment
 from feeder.errors import FeederError
@@ -23,6 +24,9 @@ LOW_DISK = 500_000_000
 """Bytes free below which a log and its pictures soon run out of room."""
 
 EVENT_SECONDS = 3.0
+
+OLD_BACKUP = 3
+"""Intervals without a backup after which something is in its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]
         yield from _folder(deployment, settings)
     yield _model(try_model)
     yield _database(settings)
+    yield _backup(settings)
     yield _disk(settings)
     yield _clock(settings)
     yield _platform()
@@ -150,6 +155,22 @@ def _database(settings: Settings) -> Check:
         )
     frames = ", ".join(f"{count} {kind}" for kind, count in sorted(counted.items())) or "empty"
     return Check("log", True, f"{path} is sound: {frames}")
+
+
+def _backup(settings: Settings) -> Check:
+    """Whether the newest copy of the log is as old as it may be."""
+    copies = Backups(settings.database, settings.backups, settings.backup.keep)
+    newest = next(iter(copies.listed()), None)
+    hours = settings.backup.every_hours
+    if not settings.database.exists() or (not hours and newest is None):
+        return Check("backup", True, "none yet" if hours else "turned off")
+    if newest is None:
+        return Check("backup", True, f"none yet; the daemon makes one within {hours:g} hours")
+    age = datetime.now(UTC) - newest.made_at
+    found = f"{newest.path} is {age / timedelta(hours=1):.0f} hours old"
+    if hours and age > OLD_BACKUP * timedelta(hours=hours) and not copies.is_current():
+        return Check("backup", False, found, "feeder backup says what is in the way")
+    return Check("backup", True, found)
 
 
 def _disk(settings: Settings) -> Check:

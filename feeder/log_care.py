@@ -12,6 +12,7 @@ from feeder.clock import Clock
 from feeder.errors import LogDamaged, LogUnavailable
 from feeder.logbook import Logbook
 from feeder.reserve import Reserve
+from feeder.salvage import salvage
 
 log = logging.getLogger("feeder.log")
 
@@ -116,10 +117,15 @@ class LogCare:
 
     def _replace(self, damage: LogDamaged) -> None:
         log.error("%s", damage)
-        used = self.backups.restore(self.clock.now())
-        what = f"the backup {used}" if used else "an empty log, for there is no sound backup"
-        log.error(
-            "the damaged log was set aside beside it; going on with %s; frames that are still in "
-            "their folders are read again",
-            what,
-        )
+        done = self.backups.restore(self.clock.now())
+        what = f"the backup {done.copy}" if done.copy else "an empty log (there is no sound backup)"
+        log.error("the damaged log was set aside as %s; going on with %s", done.aside, what)
+        if done.aside is None:
+            return
+        try:
+            saved = salvage(done.aside, self.backups.database)
+        except LogUnavailable as trouble:
+            log.error("nothing newer was saved from it: %s", trouble)
+        else:
+            log.error("%d newer frames were saved from it", saved)
+        log.error("frames that are still in their folders and not in the log are read again")

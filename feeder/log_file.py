@@ -35,7 +35,7 @@ _PASSING = {
 """What may pass by itself, in words; any other error is a mistake in the program, and loud."""
 
 _DOCTOR = "`feeder doctor` looks at the file, its folder and the disk."
-_RESTORE = "`feeder restore` puts the newest backup in its place; the daemon does so by itself."
+RESTORE = "`feeder restore` puts the newest backup in its place; the daemon does so by itself."
 
 _STEPS = 100_000
 """Instructions of SQLite's machine between two looks at the clock."""
@@ -65,7 +65,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA foreign_keys = ON")
             found = problems(connection, within=CHECK_SECONDS)
             if found:
-                raise LogDamaged(f"The log {path} is damaged: {found[0]}.", _RESTORE)
+                raise LogDamaged(f"The log {path} is damaged: {found[0]}.", RESTORE)
             schema.migrate(connection, path)
         except BaseException:
             connection.close()
@@ -89,16 +89,20 @@ def problems(connection: sqlite3.Connection, *, within: float | None = None) -> 
     return [] if said == ["ok"] else said
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file's content is wrong."""
+    return _code(error) in _DAMAGE
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turns what SQLite and the system say of the log into LogDamaged or LogUnavailable."""
     try:
         yield
     except sqlite3.Error as error:
-        # Extended codes carry the plain one in their lowest byte.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        code = _code(error)
         if code in _DAMAGE:
-            raise LogDamaged(f"The log {path} is damaged: {error}.", _RESTORE) from error
+            raise LogDamaged(f"The log {path} is damaged: {error}.", RESTORE) from error
         if code in _PASSING:
             raise LogUnavailable(
                 f"{_PASSING[code]} ({path}: {error})", _DOCTOR, full=code == sqlite3.SQLITE_FULL
@@ -108,3 +112,8 @@ def explained(path: Path) -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         said = _PASSING[sqlite3.SQLITE_FULL if full else sqlite3.SQLITE_IOERR]
         raise LogUnavailable(f"{said} ({path}: {error.strerror})", _DOCTOR, full=full) from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's plain error code, which is the lowest byte of its extended ones."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -14,7 +14,7 @@ import numpy as np
 from feeder import schema
 from feeder.clock import parse_utc, utc_text
 from feeder.errors import LogbookError
-from feeder.log_file import BUSY_SECONDS, problems
+from feeder.log_file import BUSY_SECONDS, RESTORE, is_damage, problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,8 @@ class LogReader:
                 connection.row_factory = _as_dict
                 yield connection
         except sqlite3.Error as error:
-            raise LogbookError(
-                f"The log {self.path} cannot be read: {error}.", "`feeder doctor` looks at it."
-            ) from error
+            hint = RESTORE if is_damage(error) else "`feeder doctor` looks at it."
+            raise LogbookError(f"The log {self.path} cannot be read: {error}.", hint) from error
 
 
 def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:

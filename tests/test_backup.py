@@ -13,9 +13,10 @@ from feeder.backup import Backups
 from feeder.cli import app
 from feeder.errors import LogbookError, LogDamaged
 from feeder.log_file import open_for_writing
-from feeder.log_reader import LogReader
+from feeder.log_reader import LogReader, Query
 from feeder.logbook import Logbook
 from feeder.reserve import Reserve
+from feeder.salvage import salvage
 from tests.test_logbook import frame, seen
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -93,7 +94,7 @@ def test_restoring_sets_the_log_aside(log: Path, tmp_path: Path) -> None:
     writer = open_for_writing(log)
     writer.execute("UPDATE media SET file_name = 'changed'")
     assert log.with_name("feeder.db-wal").exists()
-    assert backups.restore(NOON) == copy
+    assert backups.restore(NOON).copy == copy
     writer.close()
     assert count(log) == 3
     aside = log.with_name("feeder.db.set-aside-20261121T120000Z")
@@ -107,10 +108,30 @@ def test_a_damaged_copy_is_passed_over(log: Path, tmp_path: Path) -> None:
     backups = Backups(log, tmp_path / "backups", keep=3)
     older, newer = backups.make(NOON).path, backups.make(NOON + timedelta(days=1)).path
     damage(newer)
-    assert backups.restore(NOON + timedelta(days=2)) == older
+    assert backups.restore(NOON + timedelta(days=2)).copy == older
     with pytest.raises(LogbookError, match="no sound copy"):
         backups.restore(NOON + timedelta(days=3), newer)
     assert count(log) == 3
+
+
+def test_what_a_damaged_log_still_yields_is_saved(log: Path, tmp_path: Path) -> None:
+    """Rows newer than the backup are taken over, those beyond the damage too; noise is not."""
+    backups = Backups(log, tmp_path / "backups", keep=3)
+    backups.make(NOON)
+    fill(log, range(3, 400))
+    # A file's path and its printed name stand side by side in its row, and nowhere else.
+    page = log.read_bytes().index(b"200.jpg200.jpg") // 4096
+    with log.open("r+b") as file:
+        file.seek(page * 4096)
+        file.write(b"\xa5" * 4096)
+    done = backups.restore(NOON)
+    assert done.aside is not None
+    saved = salvage(done.aside, log)
+    assert 397 - 60 < saved < 397
+    assert count(log) == 3 + saved
+    assert not LogReader(log).problems()
+    newest = next(LogReader(log).sightings(Query(limit=1)))
+    assert newest["file_name"] == "399.jpg"
 
 
 def test_a_log_on_a_share_is_refused(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,11 @@ def restore(path: Path, copy: Path | None) -> None:
             f"There is no backup in {backups.folder}.", "`feeder backup` makes one; or name a file."
         )
     with sole_writer(settings):
-        used = backups.restore(datetime.now(UTC), copy)
-    if used is None:
-        raise LogbookError("None of the backups is sound.", "Name another file.")
-    say(f"restored {settings.database} from {used}; what it was lies beside it")
+        done = backups.restore(datetime.now(UTC), copy)
+    if done.copy is None:
+        raise LogbookError(
+            "None of the backups is sound.", f"The log was set aside as {done.aside}; name a file."
+        )
+    say(f"restored {settings.database} from {done.copy}")
+    if done.aside:
+        say(f"what it was: {done.aside}")
