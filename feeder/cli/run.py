@@ -16,7 +16,9 @@ from feeder.config import Settings
 from feeder.daemon import Daemon, Station
 from feeder.domain import Frame, ObservationType, Prediction
 from feeder.errors import LogbookError
+from feeder.housekeeping import Housekeeping
 from feeder.logbook import Logbook, printable, relative_name
+from feeder.picture_log import PictureLog
 
 log = logging.getLogger("feeder.cli")
 
@@ -52,7 +54,7 @@ def run(path: Path, once: bool) -> None:
     lock = FileLock(settings.database.with_name(f"{settings.database.name}.lock"))
     try:
         with lock.acquire(timeout=0):
-            _daemon(path, settings).run(once=once)
+            _serve(path, settings, once=once)
     except Timeout:
         raise LogbookError(
             f"Another feeder already writes to {settings.database}.",
@@ -60,17 +62,23 @@ def run(path: Path, once: bool) -> None:
         ) from None
 
 
-def _daemon(path: Path, settings: Settings) -> Daemon:
+def _serve(path: Path, settings: Settings, *, once: bool) -> None:
+    """Runs the daemon on these settings, and at the end puts away what it logged last."""
     logbook = Logbook.open(settings.database)
-    station = open_station(settings, logbook)
+    housekeeping = Housekeeping(settings, PictureLog.open(settings.database))
+    logbook.on_commit = housekeeping.logged
+    station = open_station(settings, logbook, housekeeping.met)
     printer = _Printer()
     printer.say(_greeting(station))
-    return Daemon(
+    daemon: Daemon = Daemon(
         station,
         logbook,
-        load=lambda: open_station(config.load(path), logbook),
+        load=lambda: open_station(config.load(path), logbook, housekeeping.met),
         report=lambda frame, prediction, ms: printer.say(_line(frame, prediction, ms)),
+        chores=[lambda: housekeeping.turn(daemon.station.settings)],
     )
+    daemon.run(once=once)
+    housekeeping.finish(whole=once)
 
 
 class _Printer:
