@@ -5,7 +5,7 @@ import filecmp
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -54,7 +54,7 @@ class Archive:
         moves: list[_Move] = []
         try:
             for source in sources:
-                if move := self._begin(source, {one.target for one in moves}):
+                if move := self._begin(source, moves):
                     moves.append(move)
             if moves:
                 with self._pictures.writing():
@@ -69,8 +69,8 @@ class Archive:
         for move in moves:
             self._finish(move)
 
-    def _begin(self, source: SettledPath, taken: set[Path]) -> _Move | None:
-        """Takes a file aside where it is to be moved, and chooses its place."""
+    def _begin(self, source: SettledPath, moves: Sequence[_Move]) -> _Move | None:
+        """Takes a file aside where it is to be moved, and chooses a place that no other takes."""
         name = source.deployment.name
         if name in self._closed or leaves(source.path, source.deployment.folder):
             return None
@@ -85,7 +85,7 @@ class Archive:
         if hidden is None:
             return None
         try:
-            target = self._target(picture, hidden, source, taken)
+            target = self._target(picture, hidden, source, moves)
         except OSError as error:
             put_back(hidden)
             self._say_closed(name, self._folder, error)
@@ -93,9 +93,12 @@ class Archive:
         return _Move(source, hidden, picture, target)
 
     def _target(
-        self, picture: Picture, hidden: Path, source: SettledPath, taken: set[Path]
+        self, picture: Picture, hidden: Path, source: SettledPath, moves: Sequence[_Move]
     ) -> Path:
         """A path in the archive that is free, or that holds this very picture already."""
+        for move in moves:
+            if move.picture.media_id == picture.media_id:
+                return move.target  # two files of one picture
         place = dated(source.deployment.name, picture, source.deployment.zone)
         plain = self._folder / place / source.path.name
         token = picture.sha256.hex() if picture.sha256 else f"{source.mtime_ns:x}-{source.size:x}"
@@ -103,9 +106,8 @@ class Archive:
         if picture.archive_path is not None:
             candidates.insert(0, self._folder / os.fsdecode(picture.archive_path))
         for candidate in candidates:
-            if candidate not in taken and (
-                not os.path.lexists(candidate) or _holds_the_same(candidate, hidden)
-            ):
+            is_free = not os.path.lexists(candidate) or _holds_the_same(candidate, hidden)
+            if is_free and candidate not in [move.target for move in moves]:
                 return candidate
         raise FileExistsError(errno.EEXIST, "no name is free in the archive", os.fspath(plain))
 

@@ -283,6 +283,14 @@ def is_clock_plausible(pictures: PictureLog, now: datetime) -> bool:
     )
 
 
+def is_any_older(pictures: PictureLog, days: float | None, now: datetime) -> bool:
+    """Whether there is a picture older than so many days."""
+    if days is None:
+        return False
+    first = pictures.oldest(None, 1)
+    return bool(first) and first[0].captured_at < now - timedelta(days=days)
+
+
 def room(folder: Path) -> tuple[int, int]:
     """The number of the file system that `folder` is on, and the bytes free there for this user."""
     return folder.stat().st_dev, shutil.disk_usage(folder).free

@@ -8,7 +8,15 @@ from feeder.clock import Clock
 from feeder.config import Settings
 from feeder.picture_log import PictureLog
 from feeder.places import Places
-from feeder.retention import Census, Species, Sweep, delete_some, is_clock_plausible, room
+from feeder.retention import (
+    Census,
+    Species,
+    Sweep,
+    delete_some,
+    is_any_older,
+    is_clock_plausible,
+    room,
+)
 
 log = logging.getLogger("feeder.retention")
 
@@ -129,8 +137,8 @@ class Rounds:
 
     def _new_sweep(self, census: Census) -> Sweep:
         now = self._clock.now()
-        believes = self._limits.max_days is None or is_clock_plausible(self._pictures, now)
-        if not believes:
+        believes = is_clock_plausible(self._pictures, now)
+        if not believes and is_any_older(self._pictures, self._limits.max_days, now):
             self._say(
                 f"pictures older than {self._limits.max_days:g} days stay for now: the log has no"
                 " frames of this week or of the last, so the clock may have jumped;"

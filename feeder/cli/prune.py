@@ -18,6 +18,7 @@ from feeder.retention import (
     Species,
     Sweep,
     delete_some,
+    is_any_older,
     is_clock_plausible,
     preview,
     room,
@@ -80,7 +81,7 @@ def _go(
     census.go_on(lambda: False)
     now = clock.now()
     believes = trust_clock or is_clock_plausible(pictures, now)
-    if limits.max_days is not None and not believes:
+    if not believes and is_any_older(pictures, limits.max_days, now):
         note(
             f"Pictures older than {limits.max_days:g} days stay: the log has no frames of this week"
             " or of the last, so the clock may have jumped. --trust-clock deletes them."
