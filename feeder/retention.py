@@ -110,7 +110,10 @@ class Due:
 
 @dataclass
 class Sweep:
-    """Goes from the oldest picture on and says which are due; it is told which have gone."""
+    """Goes from the oldest picture on and says which are due; it is told which have gone.
+
+    It goes twice: what is due whatever room there is, then what must make room beyond that.
+    """
 
     census: Census
     limits: RetentionSection
@@ -121,6 +124,7 @@ class Sweep:
     deleted: dict[str, int] = field(default_factory=dict)
     deleted_bytes: int = 0
     _after: Place | None = None
+    _for_room: bool = False
     _missing: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -141,7 +145,7 @@ class Sweep:
         chunk = self.census.pictures.oldest(self._after, CHUNK)
         for picture in chunk:
             if self._is_over(picture):
-                self.finished = True
+                self._end_way()
                 return
             files = tuple(self.census.places.files(picture))
             reason = self._reason(picture, files) if files else ""
@@ -149,7 +153,12 @@ class Sweep:
                 yield Due(picture, files, reason)
             else:
                 yield picture
-        self.finished = len(chunk) < CHUNK
+        if len(chunk) < CHUNK:
+            self._end_way()
+
+    def _end_way(self) -> None:
+        self.finished, self._for_room = self._for_room, True
+        self._after = None
 
     def passed(self, picture: Picture) -> None:
         """Takes note that a picture was dealt with, so that the next look begins behind it."""
@@ -167,12 +176,10 @@ class Sweep:
 
     def _is_over(self, picture: Picture) -> bool:
         """Whether neither this picture nor a newer one can be due."""
-        return (
-            self.limits.after != "delete"
-            and not self._is_too_large
-            and self.missing_bytes <= 0
-            and (self._oldest_kept is None or picture.captured_at >= self._oldest_kept)
-        )
+        if self._for_room:
+            return not self._is_too_large and self.missing_bytes <= 0
+        is_old = self._oldest_kept is not None and picture.captured_at < self._oldest_kept
+        return self.limits.after != "delete" and not is_old
 
     @property
     def _is_too_large(self) -> bool:
@@ -187,13 +194,15 @@ class Sweep:
 
     def _reason(self, picture: Picture, files: tuple[Found, ...]) -> str:
         limits, oldest = self.limits, self._oldest_kept
+        if self._for_room:
+            if self._is_too_large:
+                return f"pictures take more than {limits.max_gigabytes:g} GB"
+            if any(self._missing.get(file.device, 0) > 0 for file in files):
+                return f"less than {limits.min_free_gigabytes:g} GB free"
+            return ""
         # A camera whose own clock was lost dates new pictures years back, so both times count.
         if oldest is not None and max(picture.captured_at, picture.received_at) < oldest:
             return f"older than {limits.max_days:g} days"
-        if self._is_too_large:
-            return f"pictures take more than {limits.max_gigabytes:g} GB"
-        if any(self._missing.get(file.device, 0) > 0 for file in files):
-            return f"less than {limits.min_free_gigabytes:g} GB free"
         is_readable = picture.observation_type is not ObservationType.UNCLASSIFIED
         if limits.after == "delete" and is_readable:
             return "it is logged"
@@ -210,9 +219,11 @@ class Sweep:
 
 def preview(sweep: Sweep) -> Iterator[Due]:
     """Everything a whole sweep would delete now; nothing is."""
+    listed: set[int] = set()
     while not sweep.finished:
         for found in sweep.due():
-            if isinstance(found, Due):
+            if isinstance(found, Due) and found.picture.media_id not in listed:
+                listed.add(found.picture.media_id)
                 sweep.gone(found)
                 yield found
             sweep.passed(found.picture if isinstance(found, Due) else found)

@@ -101,9 +101,10 @@ class Garden:
         received_days_ago: float | None = None,
         *,
         commit: bool = True,
+        data: bytes | None = None,
     ) -> None:
-        """Logs a file as the daemon does."""
-        data = source.path.read_bytes()
+        """Logs a file as the daemon does; `data` is what was read from it, if not what it holds."""
+        data = source.path.read_bytes() if data is None else data
         taken = NOW - timedelta(days=days_ago)
         digest = hashlib.sha256(data).hexdigest()
         frame = Frame(source, digest, taken, TimeSource.EXIF, "image/jpeg", 8, 8)
