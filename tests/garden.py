@@ -45,13 +45,14 @@ class Garden:
         self.logbook = Logbook.open(self.settings.database, self.clock)
         self.pictures = PictureLog.open(self.settings.database, self.clock)
         self.room = 10**12
+        self.disk: int | None = None
         self.is_clock_right = True
         self.housekeeping = Housekeeping(
             self.settings,
             self.pictures,
             Clock(now=lambda: self.now),
             clock_is_trusted=lambda: self.is_clock_right,
-            free=lambda folder: (folder.stat().st_dev, self.room),
+            free=lambda folder: (folder.stat().st_dev, self.free()),
         )
         self.logbook.on_commit = self.housekeeping.logged
 
@@ -126,6 +127,12 @@ class Garden:
         """The id of the newest frame of that name."""
         (found,) = self.sql("SELECT max(media_id) FROM media WHERE file_name = ?", name)
         return int(found[0])
+
+    def free(self) -> int:
+        """Bytes free: what `disk` holds less its files, else `room`, which no deleting changes."""
+        if self.disk is None:
+            return self.room
+        return self.disk - sum((self.root / name).stat().st_size for name in self.files())
 
     def make_favorite(self, name: str, favorite: bool = True) -> None:
         """What `feeder favorite` does."""
