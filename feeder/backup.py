@@ -16,7 +16,7 @@ from pathlib import Path
 
 from feeder import schema
 from feeder.errors import LogbookError, LogDamaged
-from feeder.log_file import BUSY_SECONDS, explained
+from feeder.log_file import BUSY_SECONDS, disk_explained, explained
 
 PAGES = 2000
 """Pages copied between two reports of progress."""
@@ -75,7 +75,7 @@ class Backups:
             )
         target = self.folder / f"{self.database.stem}-{now.astimezone(UTC).strftime(_STAMP)}.db"
         beside = target.with_name(f".{target.name}.new")
-        with explained(self.database):
+        with explained(self.database), disk_explained(self.database):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._make_room()
             try:
@@ -105,7 +105,7 @@ class Backups:
         log's lock.
         """
         candidates = [backup] if backup else [one.path for one in self.listed()]
-        with explained(self.database):
+        with explained(self.database), disk_explained(self.database):
             chosen = next((path for path in candidates if not _unsound(path)), None)
             if backup is not None and chosen is None:
                 raise LogDamaged(

@@ -149,6 +149,39 @@ class BackupSection(_Section):
     keep: int = Field(3, ge=1, le=1000, description="how many stay")
 
 
+class RetentionSection(_Section):
+    """How long pictures stay; their rows and embeddings always do. As it is, none is deleted.
+
+    Favorites (`feeder favorite`), frames that a person corrected and the last pictures of each
+    species are never deleted. `feeder prune --dry-run` lists what would be.
+    """
+
+    after: Literal["keep", "archive", "delete"] = Field(
+        "keep", description='a logged picture is left ("keep"), moved ("archive") or deleted'
+    )
+    archive: str = Field(
+        "archive", min_length=1, description="the folder for that: archive/garden/2026/2026-05-01/"
+    )
+    keep_last: int = Field(
+        20, ge=0, description="pictures of each species at each camera that are never deleted"
+    )
+    max_days: float | None = Field(
+        None, gt=0, le=100_000, description="days a picture is kept", examples=[365.0]
+    )
+    max_gigabytes: float | None = Field(
+        None, gt=0, description="all pictures together; the oldest go first", examples=[50.0]
+    )
+    min_free_gigabytes: float | None = Field(
+        None, gt=0, description="left free on their disk; the oldest go first", examples=[2.0]
+    )
+
+    @property
+    def deletes(self) -> bool:
+        """Whether anything may ever be deleted."""
+        limits = (self.max_days, self.max_gigabytes, self.min_free_gigabytes)
+        return self.after == "delete" or any(limit is not None for limit in limits)
+
+
 class _File(_Section):
     deployment: list[DeploymentSection] = Field(min_length=1)
     model: ModelSection = ModelSection()
@@ -157,6 +190,7 @@ class _File(_Section):
     frames: FramesSection = FramesSection()
     logbook: LogbookSection = LogbookSection()
     backup: BackupSection = BackupSection()
+    retention: RetentionSection = RetentionSection()
 
 
 class Settings(_File):
@@ -201,6 +235,11 @@ class Settings(_File):
     def cache(self) -> Path:
         """The folder for what can be computed again."""
         return self.resolve(self.logbook.cache)
+
+    @property
+    def archive(self) -> Path:
+        """The folder that logged pictures are moved to."""
+        return self.resolve(self.retention.archive)
 
     @property
     def own_labels(self) -> Path:
@@ -260,6 +299,7 @@ def parse(text: str, path: Path) -> Settings:
     except ValidationError as error:
         raise _explained(path, error) from error
     _check_deployments(settings)
+    _check_archive(settings)
     return settings
 
 
@@ -281,6 +321,21 @@ def _check_deployments(settings: Settings) -> None:
             raise ConfigError(
                 f"{settings.path}: {inner} lies inside {outer}, so its frames would count twice.",
                 "Move one folder, or set `recursive = false` under [inbox].",
+            )
+
+
+def _check_archive(settings: Settings) -> None:
+    if settings.retention.after != "archive":
+        return
+    archive = Path(os.path.realpath(settings.archive))
+    for deployment in settings.deployments:
+        folder = Path(os.path.realpath(deployment.folder))
+        inside = settings.inbox.recursive and (folder in archive.parents)
+        if archive == folder or inside or archive in folder.parents:
+            raise ConfigError(
+                f"{settings.path}: the archive {archive} and the drop folder {folder} lie inside"
+                " each other, so archived pictures would be found again.",
+                "Name a folder beside it as `archive` under [retention].",
             )
 
 
@@ -342,7 +397,8 @@ def fresh(name: str = "garden", folder: str = "snapshots") -> str:
     given = {"name": name, "folder": folder}
     parts = [_HEADING]
     for title, section in _sections().items():
-        parts.append(f"\n# {inspect.getdoc(section)}")
+        said = (inspect.getdoc(section) or "").replace("\n\n", "\n").replace("\n", "\n# ")
+        parts.append(f"\n# {said}")
         parts.append("[[deployment]]" if title == "deployment" else f"[{title}]")
         for key, field in section.model_fields.items():
             default = given.get(key) if title == "deployment" else field.default

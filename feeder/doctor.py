@@ -46,6 +46,7 @@ def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]
     """
     for deployment in settings.deployments:
         yield from _folder(deployment, settings)
+    yield from _retention(settings)
     yield _model(try_model)
     yield _database(settings)
     yield _backup(settings)
@@ -74,6 +75,30 @@ def _folder(deployment: Deployment, settings: Settings) -> Iterator[Check]:
         return
     yield Check(name, True, str(folder))
     yield _watcher(deployment, settings)
+
+
+def _retention(settings: Settings) -> Iterator[Check]:
+    """Whether pictures can be moved and deleted as [retention] says; nothing where it is off."""
+    limits = settings.retention
+    if limits.after == "archive":
+        nearest = next(one for one in (settings.archive, *settings.archive.parents) if one.exists())
+        belongs = settings.archive.is_relative_to(settings.path.parent)
+        if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+            mend = f"sudo chown $USER '{nearest}', or change `archive` under [retention]"
+            yield Check("archive", False, f"{settings.archive} cannot be written to", mend)
+        elif nearest != settings.archive and not belongs:
+            mend = f"mkdir -p '{settings.archive}', or mount what it is on"
+            yield Check("archive", False, f"{settings.archive} is not there", mend)
+        else:
+            yield Check("archive", True, str(settings.archive))
+    if limits.after == "keep" and not limits.deletes:
+        return
+    for deployment in settings.deployments:
+        folder = deployment.folder
+        if folder.is_dir() and not os.access(folder, os.W_OK):
+            found = f"{folder} is read-only for this user, so pictures stay in it"
+            mend = f"sudo chown $USER '{folder}', or set `after = \"keep\"` and no limit"
+            yield Check(f"retention ({deployment.name})", False, found, mend)
 
 
 def _watcher(deployment: Deployment, settings: Settings) -> Check:

@@ -77,7 +77,7 @@ def read_settled(source: SettledPath) -> bytes:
     Raises NotReady where its size or mtime is no longer `source`'s, Vanished where it is gone or
     no regular file.
     """
-    if _leaves(source.path, source.deployment.folder):
+    if leaves(source.path, source.deployment.folder):
         raise Vanished(f"{source.path} lies behind a link")
     # O_NONBLOCK: opening a FIFO that nobody writes to would otherwise wait for ever.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -127,8 +127,8 @@ def _modified(source: SettledPath) -> datetime:
     return datetime.fromtimestamp(min(max(source.mtime_ns / 1e9, earliest), latest), UTC)
 
 
-def _leaves(path: Path, folder: Path) -> bool:
-    """Whether a folder between the drop folder and the file is a link."""
+def leaves(path: Path, folder: Path) -> bool:
+    """Whether a folder between the drop folder `folder` and the file at `path` is a link."""
     root = os.path.realpath(folder)
     below = os.path.relpath(path.parent, folder)
     return os.path.realpath(path.parent) != os.path.normpath(os.path.join(root, below))

@@ -29,6 +29,7 @@ from feeder.clock import Clock, storable_ns
 from feeder.config import InboxSection
 from feeder.domain import Deployment, SettledPath
 from feeder.mounts import file_system
+from feeder.moves import ASIDE, put_back
 
 log = logging.getLogger("feeder.inbox")
 _WATCHDOG_LOG = logging.getLogger("watchdog")
@@ -94,8 +95,9 @@ class _Watch:
 class Inbox:
     """Watches and scans the deployments' folders; `take` gives settled paths one by one.
 
-    `is_recorded` says whether a path at its size and mtime is done. Scan intervals are spread by
-    a fifth, so that many feeders on one file server do not scan at once.
+    `is_recorded` says whether a path at its size and mtime is done; `on_recorded` is told of each
+    such path that a scan meets. Scan intervals are spread by a fifth, so that many feeders on one
+    file server do not scan at once.
     """
 
     def __init__(
@@ -104,9 +106,11 @@ class Inbox:
         settings: InboxSection,
         is_recorded: Callable[[SettledPath], bool],
         clock: Clock | None = None,
+        on_recorded: Callable[[SettledPath], None] | None = None,
     ) -> None:
         self._settings = settings
         self._is_recorded = is_recorded
+        self._on_recorded = on_recorded
         self._clock = clock or Clock()
         self._watches = [
             _Watch(deployment, must_poll(deployment.folder, settings)) for deployment in deployments
@@ -250,8 +254,12 @@ class Inbox:
                 self._scan_due = self._clock.monotonic() + self._scan_interval()
                 return
             known = source.path in self._fresh or source.path in self._backlog
-            if not known and not self._is_recorded(source):
+            if known:
+                continue
+            if not self._is_recorded(source):
                 self._backlog.push(source, now + self._settings.settle_seconds)
+            elif self._on_recorded is not None:
+                self._on_recorded(source)
 
     def _scan_interval(self) -> float:
         polling = any(watch.polling or watch.observer is None for watch in self._watches)
@@ -278,6 +286,8 @@ class Inbox:
                         if entry.is_dir(follow_symlinks=False):
                             if self._settings.recursive and not entry.name.startswith("."):
                                 below.append(Path(entry.path))
+                        elif entry.name.startswith(ASIDE):
+                            self._restore(Path(entry.path))
                         elif self.is_picture_name(entry.name):
                             source = _look(deployment, Path(entry.path))
                             if source is not None:
@@ -286,6 +296,18 @@ class Inbox:
                 continue  # gone since it was listed; of the drop folder itself the watch speaks
             except OSError as error:
                 log.warning("cannot list %s: %s; the next scan tries again", current, error)
+
+    def _restore(self, hidden: Path) -> None:
+        """Gives the file of an interrupted move its name back; another scan looks at it."""
+        try:
+            found = put_back(hidden)
+        except FileNotFoundError:
+            return  # another program's move, which was under way
+        except OSError as error:
+            log.warning("cannot put %s back: %s; the next scan tries again", hidden, error)
+            return
+        log.info("put %s back, whose move was interrupted", found)
+        self._scan_wanted = True
 
     def _keep_watching(self, watch: _Watch) -> None:
         """Makes sure the folder that is there now is the one being watched."""

@@ -55,7 +55,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             "as SQLite needs it.",
             "Set `file` under [logbook] to a local disk; `feeder backup` can copy it to the share.",
         )
-    with explained(path):
+    with explained(path), disk_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
@@ -96,7 +96,7 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turns what SQLite and the system say of the log into LogDamaged or LogUnavailable."""
+    """Turns what SQLite says of the log at `path` into LogDamaged or LogUnavailable."""
     try:
         yield
     except sqlite3.Error as error:
@@ -108,6 +108,13 @@ def explained(path: Path) -> Iterator[None]:
                 f"{_PASSING[code]} ({path}: {error})", _DOCTOR, full=code == sqlite3.SQLITE_FULL
             ) from error
         raise
+
+
+@contextmanager
+def disk_explained(path: Path) -> Iterator[None]:
+    """The same for what the system says of the log's files."""
+    try:
+        yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         said = _PASSING[sqlite3.SQLITE_FULL if full else sqlite3.SQLITE_IOERR]

@@ -21,7 +21,7 @@ from feeder.log_file import BUSY_SECONDS, RESTORE, is_damage, problems
 class Query:
     """Which sightings to read: instants in UTC, `since` inclusive and `until` exclusive.
 
-    `every_frame` reads all frames, whatever they show.
+    `every_frame` reads all frames, whatever they show; `favorites` only those.
     """
 
     since: datetime | None = None
@@ -30,6 +30,7 @@ class Query:
     deployment: str | None = None
     limit: int | None = None
     every_frame: bool = False
+    favorites: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class LogReader:
         if query.species is not None:
             conditions.append("lower(?) IN (lower(label), lower(scientific_name), ebird_code)")
             values.append(query.species)
+        if query.favorites:
+            conditions.append("media_id IN (SELECT media_id FROM media WHERE favorite = 1)")
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         view = "verdict" if query.every_frame else "sighting"
         sql = f"SELECT * FROM {view}{where} ORDER BY timestamp DESC, media_id DESC LIMIT ?"

@@ -1,9 +1,10 @@
-"""The log, written. `log_reader` reads it; no other file but the schema holds SQL."""
+"""The log, written. `log_reader` reads it, `picture_log` says where pictures lie; no other file
+but the schema holds SQL."""
 
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +52,8 @@ class Logbook:
         self._oldest = 0.0
         self._ids: dict[str, int] = {}
         self._is_open = True
+        self.on_commit: Callable[[Sequence[SettledPath]], None] | None = None
+        """Told after each commit which files' rows are durable now."""
 
     @classmethod
     def open(cls, path: Path, clock: Clock | None = None) -> Self:
@@ -136,9 +139,12 @@ class Logbook:
                     self._connection.execute("ROLLBACK")
                 self._ids.clear()
                 raise
+        durable = [row.frame.source for row in self._pending]
         self._pending.clear()
         self._pending_paths.clear()
         self._pending_digests.clear()
+        if self.on_commit is not None:
+            self.on_commit(durable)
 
     def register_vocabulary(self, digest: str, labels: Sequence[Label]) -> None:
         """Says what a vocabulary digest stands for; kept with the first row that bears it."""
@@ -199,6 +205,11 @@ class Logbook:
         )
         if row.prediction is not None and is_new:
             self._observe(media_id, row.prediction, row.received_at)
+        elif not is_new:  # the picture is back
+            self._connection.execute(
+                "UPDATE media SET gone_since = NULL WHERE media_id = ? AND gone_since NOT NULL",
+                (media_id,),
+            )
 
     def _deployment(self, deployment: Deployment, since: datetime) -> int:
         key = f"deployment {deployment.name}"

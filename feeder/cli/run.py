@@ -14,7 +14,9 @@ from feeder.cli.wiring import open_care, open_station, sole_writer
 from feeder.config import Settings
 from feeder.daemon import Daemon, Station
 from feeder.domain import Frame, ObservationType, Prediction
+from feeder.housekeeping import Housekeeping
 from feeder.logbook import printable, relative_name
+from feeder.picture_log import PictureLog
 from feeder.service_manager import notify
 
 log = logging.getLogger("feeder.cli")
@@ -49,20 +51,26 @@ def run(path: Path, once: bool) -> None:
     settings.database.parent.mkdir(parents=True, exist_ok=True)
     # Before the log is opened: a newer release must not migrate it under a running daemon.
     with sole_writer(settings):
-        _daemon(path, settings).run(once=once)
+        _serve(path, settings, once=once)
 
 
-def _daemon(path: Path, settings: Settings) -> Daemon:
+def _serve(path: Path, settings: Settings, *, once: bool) -> None:
+    """Runs the daemon on these settings, and at the end puts away what it logged last."""
     logbook = open_care(settings).open(_Waiting())
-    station = open_station(settings, logbook)
+    housekeeping = Housekeeping(settings, PictureLog.open(settings.database))
+    logbook.on_commit = housekeeping.logged
+    station = open_station(settings, logbook, housekeeping.met)
     printer = _Printer()
     printer.say(_greeting(station))
-    return Daemon(
+    daemon: Daemon = Daemon(
         station,
         logbook,
-        load=lambda: open_station(config.load(path), logbook),
+        load=lambda: open_station(config.load(path), logbook, housekeeping.met),
         report=lambda frame, prediction, ms: printer.say(_line(frame, prediction, ms)),
+        chores=[lambda: housekeeping.turn(daemon.station.settings)],
     )
+    daemon.run(once=once)
+    housekeeping.finish(whole=once)
 
 
 class _Waiting:

@@ -4,6 +4,7 @@ import csv
 import sys
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -11,7 +12,10 @@ import click
 from feeder import config
 from feeder.cli.output import examples, local, percent, table, write_json
 from feeder.clock import to_utc, utc_text
+from feeder.config import Settings
 from feeder.log_reader import LogReader, Query
+from feeder.picture_log import PictureLog
+from feeder.places import Places
 
 
 @click.command(
@@ -20,6 +24,7 @@ from feeder.log_reader import LogReader, Query
         'feeder sightings --species "Eurasian Blue Tit" --since 2026-05-01 --until 2026-05-31',
         "feeder sightings --limit 0 --csv > sightings.csv",
         "feeder sightings --all --limit 5     # blanks, unknowns and broken pictures, too",
+        "feeder sightings --json | jq -r '.[].picture'    # where the pictures lie now",
     )
 )
 @click.option("--since", metavar="WHEN", help="From this day or time on.")
@@ -27,6 +32,7 @@ from feeder.log_reader import LogReader, Query
 @click.option("--species", help="Common name, scientific name or eBird code.")
 @click.option("--deployment", help="One camera only.")
 @click.option("--all", "every_frame", is_flag=True, help="Every frame, with its verdict and why.")
+@click.option("--favorites", is_flag=True, help="Favorites only; `feeder favorite` makes them.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="0: all.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, times in UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV, times in UTC.")
@@ -38,6 +44,7 @@ def sightings(
     species: str | None,
     deployment: str | None,
     every_frame: bool,
+    favorites: bool,
     limit: int,
     as_json: bool,
     as_csv: bool,
@@ -59,10 +66,11 @@ def sightings(
         deployment=deployment,
         limit=limit or None,
         every_frame=every_frame,
+        favorites=favorites,
     )
     rows = LogReader(settings.database).sightings(query)
     if as_json:
-        write_json(list(rows))
+        write_json(_with_pictures(list(rows), settings))
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         columns: list[str] = []
@@ -75,9 +83,10 @@ def sightings(
             writer.writerow(row.values())
     elif every_frame:
         table(
-            ("time", "verdict", "camera", "file", "why"),
+            ("id", "time", "verdict", "camera", "file", "why"),
             (
                 (
+                    row["media_id"],
                     local(row["timestamp"], zones.get(row["deployment"])),
                     row["observation_type"],
                     row["deployment"],
@@ -89,9 +98,10 @@ def sightings(
         )
     else:
         table(
-            ("time", "species", "probability", "camera", "file", "runner-up"),
+            ("id", "time", "species", "probability", "camera", "file", "runner-up"),
             (
                 (
+                    row["media_id"],
                     local(row["timestamp"], zones.get(row["deployment"])),
                     row["label"],
                     percent(row["classification_probability"]),
@@ -102,6 +112,21 @@ def sightings(
                 for row in rows
             ),
         )
+
+
+def _with_pictures(rows: list[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
+    """The rows with `favorite`, and with `picture`, where it lies now, or null."""
+    places = Places.of(settings)
+    pictures = PictureLog.open(settings.database, writable=False)
+    try:
+        for row in rows:
+            (picture,) = pictures.get([row["media_id"]])
+            found = next(places.files(picture), None)
+            row["favorite"] = picture.is_favorite
+            row["picture"] = found.path if found else None
+    finally:
+        pictures.close()
+    return rows
 
 
 def instant(text: str, zone: ZoneInfo | None, option: str, *, end: bool = False) -> datetime:

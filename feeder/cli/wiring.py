@@ -1,7 +1,7 @@
 """Settings -> the objects that do the work."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from feeder.cli import DEFAULT_CONFIG
 from feeder.config import Settings
 from feeder.daemon import Station
 from feeder.decoder_process import DecoderProcess
+from feeder.domain import SettledPath
 from feeder.errors import ConfigError, LogbookError
 from feeder.frames import FrameReader
 from feeder.inbox import Inbox
@@ -97,18 +98,30 @@ def sole_writer(settings: Settings) -> Iterator[None]:
         yield
 
 
-def open_station(settings: Settings, logbook: Logbook) -> Station:
-    """Everything the daemon runs on, with drop folders made where they belong to this config."""
-    for deployment in settings.deployments:
+def open_station(
+    settings: Settings,
+    logbook: Logbook,
+    on_recorded: Callable[[SettledPath], None] | None = None,
+) -> Station:
+    """Everything the daemon runs on, with folders made where they belong to this config.
+
+    `on_recorded` is the inbox's.
+    """
+    folders = [deployment.folder for deployment in settings.deployments]
+    if settings.retention.after == "archive":
+        folders.append(settings.archive)
+    for folder in folders:
         # A folder elsewhere may be a mount that is not there yet; making it would hide that.
-        if deployment.folder.is_relative_to(settings.path.parent):
-            _make_folder(deployment.folder)
+        if folder.is_relative_to(settings.path.parent):
+            _make_folder(folder)
     classifier = open_classifier(settings)
     limits = settings.frames
     return Station(
         settings=settings,
         care=open_care(settings),
-        inbox=Inbox(settings.deployments, settings.inbox, logbook.has_path),
+        inbox=Inbox(
+            settings.deployments, settings.inbox, logbook.has_path, on_recorded=on_recorded
+        ),
         reader=FrameReader(
             DecoderProcess(
                 max_pixels=int(limits.max_megapixels * 1e6), timeout=limits.decode_seconds
@@ -125,7 +138,8 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise ConfigError(
-            f"The drop folder {folder} is a file.", "Name a folder under [[deployment]]."
+            f"The folder {folder} is a file.",
+            "Name a folder under [[deployment]], or as `archive` under [retention].",
         ) from None
 
 
