@@ -7,11 +7,13 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from feeder.bundle import file_digest
 from feeder.clock import to_local
-from feeder.domain import ObservationType, SettledPath
+from feeder.domain import Deployment, ObservationType, SettledPath
 from feeder.frames import leaves
 from feeder.moves import Identity, make_folders, move_new, others, put_back, sync_folder, take_aside
 from feeder.picture_log import Picture, PictureLog
@@ -20,6 +22,9 @@ log = logging.getLogger("feeder.archive")
 
 UNCLASSIFIED = "unclassified"
 """The sub-folder for files that could not be decoded, so that a person can look at them."""
+
+_MARGIN = 3600.0
+"""Seconds by which a file's time and a backup's may differ."""
 
 _UNFIT = re.compile(r"[/\\:*?\"<>|\x00-\x1f]")
 
@@ -68,6 +73,25 @@ class Archive:
             raise
         for move in moves:
             self._finish(move)
+
+    def take_back(self, deployments: Iterable[Deployment], since: datetime | None) -> int:
+        """Moves files that the log does not know back to their drop folders; how many.
+
+        For a log that was restored from a copy made at `since` (None: from none): what was put
+        away after that is read again. Raises LogUnavailable.
+        """
+        earliest = since.timestamp() - _MARGIN if since else 0.0
+        count = 0
+        for deployment in deployments:
+            for path in sorted(self._folder.joinpath(_camera(deployment.name)).rglob("*")):
+                # A move sets the time of the change of a file's entry, and keeps its mtime.
+                if path.is_symlink() or not path.is_file() or path.stat().st_ctime < earliest:
+                    continue
+                digest = bytes.fromhex(file_digest(path))
+                if not self._pictures.knows(deployment.name, digest):
+                    _give_back(path, deployment.folder, digest)
+                    count += 1
+        return count
 
     def _begin(self, source: SettledPath, moves: Sequence[_Move]) -> _Move | None:
         """Takes a file aside where it is to be moved, and chooses a place that no other takes."""
@@ -147,10 +171,27 @@ class Archive:
 def dated(deployment: str, picture: Picture, zone: ZoneInfo | None) -> Path:
     """`garden/2026/2026-05-01` for a picture taken on that day where its camera stands."""
     day = to_local(picture.captured_at, zone).date()
-    camera = Path(_UNFIT.sub("_", deployment).strip(". ") or "camera")
+    camera = Path(_camera(deployment))
     if picture.observation_type is ObservationType.UNCLASSIFIED:
         camera /= UNCLASSIFIED
     return camera / f"{day:%Y}" / day.isoformat()
+
+
+def _camera(deployment: str) -> str:
+    """A deployment's name as a folder's."""
+    return _UNFIT.sub("_", deployment).strip(". ") or "camera"
+
+
+def _give_back(path: Path, folder: Path, digest: bytes) -> None:
+    found = path.stat()
+    plain = folder / path.name
+    for candidate in (plain, *others(plain, digest.hex())):
+        try:
+            move_new(path, candidate, Identity(found.st_size, found.st_mtime_ns, digest))
+        except FileExistsError:
+            continue
+        return
+    log.warning("no name is free in %s for %s, which stays in the archive", folder, path)
 
 
 def _holds_the_same(one: Path, other: Path) -> bool:

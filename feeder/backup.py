@@ -44,6 +44,11 @@ class Restored:
     copy: Path | None
     aside: Path | None
 
+    @property
+    def since(self) -> datetime | None:
+        """When the copy was made, in UTC; None where that is not known."""
+        return _made_at(self.copy) if self.copy else None
+
 
 @dataclass(frozen=True, slots=True)
 class Backups:
@@ -57,9 +62,8 @@ class Backups:
         """Every copy there is, the newest first."""
         found = []
         for path in self.folder.glob(f"{self.database.stem}-*.db"):
-            stamp = _NAME.search(path.name)
-            if stamp:
-                made_at = datetime.strptime(stamp[1], _STAMP).replace(tzinfo=UTC)
+            made_at = _made_at(path)
+            if made_at:
                 found.append(Backup(path, made_at))
         return sorted(found, key=lambda backup: backup.path.name, reverse=True)
 
@@ -150,6 +154,11 @@ def set_aside(database: Path, now: datetime) -> Path | None:
         if old.exists():
             os.replace(old, base.with_name(base.name + side))
     return base
+
+
+def _made_at(copy: Path) -> datetime | None:
+    stamp = _NAME.search(copy.name)
+    return datetime.strptime(stamp[1], _STAMP).replace(tzinfo=UTC) if stamp else None
 
 
 def _copy(source: Path, target: Path, progress: Callable[[int, int], None] | None) -> None:

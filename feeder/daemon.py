@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol
 
+from feeder.backup import Restored
 from feeder.classifier import Classifier
 from feeder.clock import Clock
 from feeder.config import Settings
@@ -89,7 +90,8 @@ class Daemon:
     """Runs a station until it is told to stop.
 
     `load` reads the configuration and wires a station, raising FeederError where it cannot; a
-    reload keeps the old station then. `chores` are called between frames, in this order.
+    reload keeps the old station then. `chores` are called between frames, in this order;
+    `on_restored` is told when a backup has taken a damaged log's place.
     """
 
     station: Station
@@ -98,6 +100,7 @@ class Daemon:
     report: Report
     clock: Clock = field(default_factory=Clock)
     chores: Sequence[Chore] = ()
+    on_restored: Callable[[Restored], None] = lambda _: None
     _chores_at: float = field(default=0.0, init=False)
     _stopping: bool = field(default=False, init=False)
     _reloading: bool = field(default=False, init=False)
@@ -275,7 +278,8 @@ class Daemon:
         """Nothing can be asked or logged until a sound log is in place, so all else waits."""
         while not self._stopping:
             try:
-                self.station.care.recover(self.logbook, damage)
+                done = self.station.care.recover(self.logbook, damage)
+                self.on_restored(done)
                 self._end_trouble("the log is sound again")
                 return
             except LogUnavailable as trouble:

@@ -6,6 +6,7 @@ It does a little at a time, so that no frame waits for it.
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 
 from feeder.archive import Archive
@@ -79,6 +80,22 @@ class Housekeeping:
             self._do(float("inf"), MAX_WAITING, lambda _: self._rounds.whole())
         else:
             self._do(TURN_SECONDS, TURN_FILES, lambda _: None)
+
+    def restored(self, since: datetime | None) -> None:
+        """Goes on with a log that was restored from a copy made at `since`, None for an empty one.
+
+        What was archived after that and is not in the log goes back to be read again.
+        """
+        self._pictures.reopen()
+        self._waiting.clear()
+        if self._settings.retention.after != "archive":
+            return
+        try:
+            count = self._archive.take_back(self._settings.deployments, since)
+        except (OSError, LogUnavailable) as error:
+            log.error("pictures of the archive that the log lacks stay there for now: %s", error)
+        else:
+            log.warning("%d pictures went back from the archive, to be read again", count)
 
     def _follow(self, settings: Settings) -> None:
         self._settings = settings

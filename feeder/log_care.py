@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from feeder.backup import Backups
+from feeder.backup import Backups, Restored
 from feeder.clock import Clock
 from feeder.errors import LogDamaged, LogUnavailable
 from feeder.logbook import Logbook
@@ -41,6 +41,9 @@ class LogCare:
     every: timedelta
     backup_command: Sequence[str] | None = None
     clock: Clock = field(default_factory=Clock)
+    restored: Restored | None = field(default=None, init=False)
+    """What was done last about a damaged log, if anything."""
+
     _backup: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
     _look_at: float = field(default=0.0, init=False)
     _not_before: float = field(default=0.0, init=False)
@@ -61,15 +64,16 @@ class LogCare:
                 waiting(str(trouble))
                 time.sleep(1)
 
-    def recover(self, logbook: Logbook, damage: LogDamaged) -> None:
+    def recover(self, logbook: Logbook, damage: LogDamaged) -> Restored:
         """Goes on with the newest sound backup; what is pending stays so.
 
         Frames that are still in their folders and not in the backup are read again, since its
         ledger does not know them. Raises LogUnavailable where that has to wait.
         """
         logbook.let_go()
-        self._replace(damage)
+        done = self._replace(damage)
         logbook.reopen()
+        return done
 
     def __call__(self) -> None:
         """Holds the reserve and makes the daily backup. LogDamaged where that finds damage."""
@@ -115,17 +119,17 @@ class LogCare:
             self._not_before = self.clock.monotonic() + PAUSE_SECONDS
             log.error("the backup failed (its reason is above); the next try is in an hour")
 
-    def _replace(self, damage: LogDamaged) -> None:
+    def _replace(self, damage: LogDamaged) -> Restored:
         log.error("%s", damage)
-        done = self.backups.restore(self.clock.now())
+        done = self.restored = self.backups.restore(self.clock.now())
         what = f"the backup {done.copy}" if done.copy else "an empty log (there is no sound backup)"
         log.error("the damaged log was set aside as %s; going on with %s", done.aside, what)
-        if done.aside is None:
-            return
-        try:
-            saved = salvage(done.aside, self.backups.database)
-        except LogUnavailable as trouble:
-            log.error("nothing newer was saved from it: %s", trouble)
-        else:
-            log.error("%d newer frames were saved from it", saved)
+        if done.aside is not None:
+            try:
+                saved = salvage(done.aside, self.backups.database)
+            except LogUnavailable as trouble:
+                log.error("nothing newer was saved from it: %s", trouble)
+            else:
+                log.error("%d newer frames were saved from it", saved)
         log.error("frames that are still in their folders and not in the log are read again")
+        return done

@@ -140,6 +140,14 @@ class PictureLog:
         )
         return rows[0] if rows else None
 
+    def knows(self, deployment: str, sha256: bytes) -> bool:
+        """Whether these bytes from this camera are in the log."""
+        sql = (
+            "SELECT 1 FROM media JOIN deployment USING (deployment_id)"
+            " WHERE location_name = ? AND sha256 = ?"
+        )
+        return bool(self._read(sql, (deployment, sha256)))
+
     def get(self, media_ids: Sequence[int]) -> list[Picture]:
         """The pictures with these ids, in that order. Raises LogbookError for an unknown one."""
         found = {}

@@ -56,8 +56,11 @@ def run(path: Path, once: bool) -> None:
 
 def _serve(path: Path, settings: Settings, *, once: bool) -> None:
     """Runs the daemon on these settings, and at the end puts away what it logged last."""
-    logbook = open_care(settings).open(_Waiting())
+    care = open_care(settings)
+    logbook = care.open(_Waiting())
     housekeeping = Housekeeping(settings, PictureLog.open(settings.database))
+    if care.restored is not None:
+        housekeeping.restored(care.restored.since)
     logbook.on_commit = housekeeping.logged
     station = open_station(settings, logbook, housekeeping.met)
     printer = _Printer()
@@ -68,6 +71,7 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
         load=lambda: open_station(config.load(path), logbook, housekeeping.met),
         report=lambda frame, prediction, ms: printer.say(_line(frame, prediction, ms)),
         chores=[lambda: housekeeping.turn(daemon.station.settings)],
+        on_restored=lambda done: housekeeping.restored(done.since),
     )
     daemon.run(once=once)
     housekeeping.finish(whole=once)

@@ -14,7 +14,7 @@ import pytest
 from feeder.errors import LogbookError
 from feeder.log_reader import LogReader
 from tests.feeder_process import PATIENCE, FeederProcess, picture
-from tests.reliability.ledger import Audit, audit
+from tests.reliability.ledger import Audit, audit, pictures
 from tests.reliability.tally import Tally
 
 FRAMES = 30
@@ -120,6 +120,28 @@ def test_damage_found_at_a_start(feeder: FeederProcess, tally: Tally) -> None:
         longest_seconds_until_whole=f"{longest:.1f}",
     )
     assert longest <= WITHIN
+
+
+def test_what_was_archived_since_the_backup_is_read_again(
+    feeder: FeederProcess, tally: Tally
+) -> None:
+    """Pictures that were put away after the backup come back from the archive, each once."""
+    with feeder.config.open("a", encoding="utf-8") as config:
+        config.write('[retention]\nafter = "archive"\n')
+    run_once(feeder)
+    archive = feeder.config.parent / "archive"
+    assert len(pictures(archive)) == 2 * FRAMES and not pictures(feeder.folder)
+    # Without its first page it is no database, and nothing can be saved from it.
+    with feeder.database.open("r+b") as file:
+        file.write(random.Random(11).randbytes(4096))
+    feeder.start()
+    feeder.until(lambda: len(feeder.files()) == 2 * FRAMES)
+    feeder.until(lambda: len(pictures(archive)) == 2 * FRAMES)
+    assert f"{FRAMES} pictures went back from the archive" in feeder.said()
+    assert feeder.stop() == 0
+    logged = feeder.files()
+    assert logged == sorted(set(logged))
+    tally.report(9, archived_since_the_backup=FRAMES, missing=2 * FRAMES - len(logged), twice=0)
 
 
 def test_damage_while_running(feeder: FeederProcess, tally: Tally) -> None:
