@@ -162,8 +162,7 @@ def move_new(source: Path, target: Path, identity: Identity) -> None:
             raise
     else:
         return
-    token = identity.sha256.hex()[:16] if identity.sha256 else f"{identity.size:x}"
-    part = target.with_name(f".feeder-{token}.part")
+    part = part_of(target, identity.sha256)
     try:
         _copy(source, part, identity)
         rename_new(part, target)
@@ -172,6 +171,11 @@ def move_new(source: Path, target: Path, identity: Identity) -> None:
         raise
     sync_folder(target.parent)
     os.unlink(source)
+
+
+def part_of(target: Path, sha256: bytes | None) -> Path:
+    """The hidden file beside `target` that a copy is made in; a crash may leave it half written."""
+    return target.with_name(f".feeder-{sha256.hex()[:16] if sha256 else 'large'}.part")
 
 
 def make_folders(folder: Path, root: Path) -> None:

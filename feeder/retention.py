@@ -18,7 +18,7 @@ from feeder.clock import utc_text
 from feeder.config import RetentionSection
 from feeder.domain import ObservationType
 from feeder.frames import leaves
-from feeder.moves import is_same, take_aside
+from feeder.moves import is_same, part_of, take_aside
 from feeder.picture_log import Picture, PictureLog, Place
 from feeder.places import Found, Places
 
@@ -263,6 +263,9 @@ def _delete(due: Due, places: Places) -> bool:
         _delete_archived(file) if file.is_archived else _delete_dropped(file, folder)
         for file in due.files
     ]
+    if due.picture.archive_path is not None:
+        target = places.archive / os.fsdecode(due.picture.archive_path)
+        part_of(target, due.picture.sha256).unlink(missing_ok=True)
     return all(done)
 
 
