@@ -105,7 +105,7 @@ class InboxSection(_Section):
         "auto", description='"native", "polling", or "auto": polling on network file systems'
     )
     rescan_seconds: float = Field(
-        60.0, gt=0, description="seconds between two scans for files that no event told of"
+        45.0, gt=0, description="seconds between two scans for files that no event told of"
     )
     polling_seconds: float = Field(10.0, gt=0, description="the same where nothing is watched")
     recursive: bool = Field(True, description="look in folders below, too")
@@ -126,7 +126,7 @@ class FramesSection(_Section):
 
     max_megabytes: float = Field(50.0, gt=0, description="megabytes in a file")
     max_megapixels: float = Field(64.0, gt=0, description="millions of pixels in a picture")
-    decode_seconds: float = Field(6.0, gt=0, description="seconds for decoding one picture")
+    decode_seconds: float = Field(6.0, gt=0, le=30, description="seconds for decoding one picture")
 
 
 class LogbookSection(_Section):

@@ -21,7 +21,8 @@ from feeder.inbox import Inbox
 from feeder.logbook import Logbook
 from feeder.memory import release_memory
 from feeder.scene import Scene
-from feeder.service_manager import notify, watchdog_interval
+from feeder.service_manager import notify
+from feeder.sign_of_life import NOTHING_OWED, SignOfLife
 
 log = logging.getLogger("feeder.daemon")
 
@@ -39,6 +40,13 @@ RETRY_SECONDS = 5.0
 
 CHORE_SECONDS = 1.0
 """How often at most the chores are looked at."""
+
+RELOAD_SECONDS = 600.0
+"""How long a reload may take: a small board embeds a large model's labels for minutes."""
+
+
+class _Stopped(BaseException):
+    """Raised by the signal alone, to leave a reload at once: nothing of it is kept."""
 
 
 class Report(Protocol):
@@ -95,9 +103,21 @@ class Daemon:
     _stopping: bool = field(default=False, init=False)
     _reloading: bool = field(default=False, init=False)
     _retry_at: float = field(default=0.0, init=False)
-    _alive_at: float = field(default=0.0, init=False)
+    _may_interrupt: bool = field(default=False, init=False)
+    _excused_until: float = field(default=0.0, init=False)
+    _frame_since: float = field(default=NOTHING_OWED, init=False)
+    _commit_since: float = field(default=NOTHING_OWED, init=False)
     _worked: bool = field(default=False, init=False)
     _unreadable: set[str] = field(default_factory=set, init=False)
+    _life: SignOfLife = field(init=False)
+
+    def __post_init__(self) -> None:
+        parts = {
+            "the worker": self._worker_owes,
+            "the writer": self._writer_owes,
+            "the scanner": self._scanner_owes,
+        }
+        self._life = SignOfLife(parts, self._status, self.clock)
 
     def run(self, *, once: bool = False) -> None:
         """Serves until SIGTERM or SIGINT, or with `once` until the folders are drained."""
@@ -114,6 +134,7 @@ class Daemon:
         self._register()
         self.station.inbox.start()
         notify("READY=1", f"STATUS={self._status()}")
+        self._life.start()
 
     def main_loop(self, *, once: bool = False) -> None:
         """A path at a time, until a signal or, with `once`, until nothing is left."""
@@ -121,28 +142,36 @@ class Daemon:
             if self._reloading:
                 self._reload()
             source = self.station.inbox.take(TICK) if self._may_take() else None
+            if self._stopping:
+                return  # what was taken is still in its folder
             if source is not None:
+                self._frame_since = self.clock.monotonic()
                 self.process(source)
+                self._frame_since = NOTHING_OWED
             elif self._worked:
                 release_memory()
             self._worked = source is not None
+            if self._stopping:
+                return
             self._commit_if_due(idle=source is None)
             self._do_chores()
-            self._show_life()
             if once and source is None and self.station.inbox.is_empty and not self._waits():
                 return
 
     def shutdown(self) -> None:
         """Commits what is pending and stops watching."""
         notify("STOPPING=1")
-        self.station.close()
+        self._life.stop()
         try:
             self.logbook.close()
         except sqlite3.Error as error:
-            raise LogbookError(
-                f"The last {self.logbook.pending} rows could not be written: {error}.",
-                "Nothing is lost: their frames are read again at the next start.",
-            ) from error
+            said = f"The last {self.logbook.pending} rows could not be written: {error}."
+            comfort = "Nothing is lost: their frames are read again at the next start."
+            if not self._stopping:
+                raise LogbookError(said, comfort) from error
+            log.warning("%s %s", said, comfort)
+        finally:
+            self.station.close()
         log.info("stopped")
 
     def process(self, source: SettledPath) -> None:
@@ -158,6 +187,8 @@ class Daemon:
         except OSError as error:
             self._say_unreadable(source, error)
             return
+        if self._stopping and frame.image is None:
+            return  # its decoding was cut short by the stop: the next start reads it again
         if self.logbook.has_frame(frame):
             self.logbook.append_path(frame)
             return
@@ -169,8 +200,12 @@ class Daemon:
         self.report(frame, prediction, (self.clock.monotonic() - began) * 1000)
 
     def stop(self) -> None:
-        """Asks the loop to finish its frame, commit and return."""
+        """Asks the loop to finish its frame, commit and return; safe in a signal handler.
+
+        A picture that is just being decoded is left for the next start.
+        """
         self._stopping = True
+        self.station.reader.decoder.interrupt()
 
     def reload(self) -> None:
         """Asks the loop to read the configuration again."""
@@ -179,13 +214,15 @@ class Daemon:
     def _listen(self) -> None:
         def on_stop(number: int, _: FrameType | None) -> None:
             self.stop()
+            if self._may_interrupt:
+                raise _Stopped
 
         has_terminal = os.isatty(0)
 
         def on_reload(number: int, _: FrameType | None) -> None:
             # The same signal tells that the terminal was closed.
             if has_terminal and not os.isatty(0):
-                self.stop()
+                on_stop(number, None)
             else:
                 self.reload()
 
@@ -197,12 +234,15 @@ class Daemon:
     def _reload(self) -> None:
         self._reloading = False
         notify("RELOADING=1")
+        self._excused_until = self.clock.monotonic() + RELOAD_SECONDS
         try:
-            replacement = self.load()
+            replacement = self._load()
             if replacement.settings.database != self.station.settings.database:
                 replacement.close()
                 raise FeederError("the log file cannot change while running; restart instead")
-        except (FeederError, OSError) as error:
+        except _Stopped:
+            return
+        except (FeederError, OSError, MemoryError) as error:
             hint = error.hint if isinstance(error, FeederError) else ""
             log.error("config kept as it was: %s %s", error, hint)
         else:
@@ -213,7 +253,18 @@ class Daemon:
             self._register()
             self.station.inbox.start()
             log.info("config reloaded from %s", self.station.settings.path)
+        self._excused_until = self.clock.monotonic()
         notify("READY=1", f"STATUS={self._status()}")
+
+    def _load(self) -> Station:
+        """The station of the settings as they are now; a stop does not wait for it."""
+        self._may_interrupt = True
+        try:
+            if self._stopping:
+                raise _Stopped
+            return self.load()
+        finally:
+            self._may_interrupt = False
 
     def _register(self) -> None:
         classifier = self.station.classifier
@@ -242,6 +293,7 @@ class Daemon:
         now = self.clock.monotonic()
         if not due or now < self._retry_at:
             return
+        self._commit_since = now
         try:
             self.logbook.commit()
         except sqlite3.OperationalError as error:  # locked, or the disk is full: both may pass
@@ -252,6 +304,8 @@ class Daemon:
             if self._retry_at:
                 log.info("the log can be written again")
             self._retry_at = 0.0
+        finally:
+            self._commit_since = NOTHING_OWED
 
     def _do_chores(self) -> None:
         now = self.clock.monotonic()
@@ -266,12 +320,23 @@ class Daemon:
             self._unreadable.add(said)
             log.warning(said)
 
-    def _show_life(self) -> None:
-        interval = watchdog_interval()
-        now = self.clock.monotonic()
-        if interval is not None and now - self._alive_at >= interval:
-            self._alive_at = now
-            notify("WATCHDOG=1", f"STATUS={self._status()}")
+    def _scanner_owes(self) -> float:
+        """A step of the scan once it is due, unless rows wait for the log: then it rests."""
+        if self.logbook.pending >= MAX_PENDING:
+            return NOTHING_OWED
+        return max(self.station.inbox.scan_owed_since, self._excused_until)
+
+    def _worker_owes(self) -> float:
+        """The end of the frame at hand."""
+        return self._frame_since
+
+    def _writer_owes(self) -> float:
+        """A commit once it is due; where the log is locked or the disk full, an attempt's end."""
+        if self._waits() or not self.logbook.pending:
+            return self._commit_since
+        patience = self.station.settings.logbook.commit_seconds - self.logbook.pending_seconds
+        due = max(self.clock.monotonic() + patience, self._excused_until)
+        return min(due, self._commit_since)
 
     def _status(self) -> str:
         states = "; ".join(self.station.inbox.watchers().values())

@@ -24,6 +24,7 @@ class FeederProcess:
         self.folder = config.parent / "snapshots"
         self.database = config.parent / "data" / "feeder.db"
         self.output = config.parent / "output.txt"
+        self.command = [sys.executable, "-m", "feeder"]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
@@ -31,7 +32,7 @@ class FeederProcess:
         self.output.unlink(missing_ok=True)
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "feeder", "--config", self.config, "run", *arguments],
+                [*self.command, "--config", self.config, "run", *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
