@@ -158,6 +158,8 @@ class Settings(_File):
             expanded = Path(name).expanduser()
         except RuntimeError as error:
             raise ConfigError(f"{self.path}: {name!r}: {error}", "Write the path out.") from error
+        if "\0" in name:
+            raise ConfigError(f"{self.path}: {name!r} is no path.", "Write the path out.")
         # Without `..`, so that one folder has one name; links stay as they are.
         return Path(os.path.normpath((self.path.parent / expanded).absolute()))
 
@@ -219,6 +221,8 @@ def load(path: Path) -> Settings:
     """Reads and checks the file at `path`; raises ConfigError as `parse` does."""
     path = path.absolute()
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")  # reading a FIFO would wait for ever
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
@@ -236,7 +240,7 @@ def parse(text: str, path: Path) -> Settings:
     """
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers and nesting beyond all bounds
         raise ConfigError(f"{path}: {error}", "Mend the file at that place.") from error
     try:
         settings = Settings.model_validate({**content, "path": path})
