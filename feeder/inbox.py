@@ -313,10 +313,10 @@ class Inbox:
         identity = (found.st_dev, found.st_ino)
         if identity == watch.refused or (identity == watch.identity and _is_alive(watch)):
             return
-        if identity == watch.identity:
-            log.warning(
-                "%s: the watch of %s ended; it is begun anew", watch.deployment.name, folder
-            )
+        if watch.identity is not None:
+            said = "watched no more" if identity == watch.identity else "another folder now"
+            log.warning("%s: %s is %s", watch.deployment.name, folder, said)
+            watch.state = ""  # so that the state is said again after this
         _stop(watch)
         watch.identity = identity
         # What is mounted there now need not be what was there before.
@@ -328,10 +328,10 @@ class Inbox:
         if watch.polling:
             _say(watch, f"scanning {folder} every {self._settings.polling_seconds:g} s")
             return
-        observer = Observer()
         handler = _Handler(self._mark, watch.deployment)
-        observer.schedule(handler, os.fspath(folder), recursive=self._settings.recursive)
         try:
+            observer = Observer()  # takes an inotify instance, of which there may be none left
+            observer.schedule(handler, os.fspath(folder), recursive=self._settings.recursive)
             observer.start()
         except OSError as error:
             # Out of inotify watches, most often; the scan alone still finds every frame.

@@ -12,6 +12,7 @@ from feeder.sign_of_life import SignOfLife
 from tests.conftest import FakeClock
 from tests.feeder_process import FeederProcess, picture
 from tests.reliability.service_manager import ServiceManager
+from tests.reliability.spoilt import spoilt_in
 from tests.reliability.tally import Tally
 
 WATCHDOG_SECONDS = 1.6
@@ -33,9 +34,8 @@ def feeder(
     """A running feeder whose parts hang while a file of theirs is there."""
     inbox = "settle_seconds = 0.1\nrescan_seconds = 0.5"
     made = FeederProcess(write_config(inbox=inbox, logbook="commit_seconds = 0.5"))
-    made.command = [sys.executable, "-m", "tests.reliability.stalling"]
-    stalls = {f"STALL_{part.upper()}": str(tmp_path / part) for part in PARTS}
-    made.start(environment={**manager.environment, **stalls})
+    made.command = [sys.executable, "-m", "tests.reliability.spoilt"]
+    made.start(environment={**manager.environment, **spoilt_in(tmp_path)})
     yield made
     assert made.process is not None
     made.process.kill()
