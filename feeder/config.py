@@ -104,6 +104,7 @@ class InboxSection(_Section):
     watcher: Literal["auto", "native", "polling"] = Field(
         "auto", description='"native", "polling", or "auto": polling on network file systems'
     )
+    # A frame that no event told of is in the log within 60 s: 15 are left to settle and be judged.
     rescan_seconds: float = Field(
         45.0, gt=0, description="seconds between two scans for files that no event told of"
     )

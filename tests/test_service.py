@@ -164,3 +164,13 @@ def test_odd_names_are_quoted() -> None:
 def test_memory_limits_fit_the_computer(physical: int, limits: tuple[int, int]) -> None:
     """At most 2 GiB, and a quarter of a small board's memory is left to others."""
     assert service._memory(physical) == limits
+
+
+def test_hints_name_the_command_of_the_installed_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was installed for the user is controlled by `systemctl --user`."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    path = service.install(settings_in(tmp_path), for_user=True)
+    assert path == tmp_path / "systemd" / "user" / service.NAME
+    assert service.control() == "systemctl --user"
