@@ -104,8 +104,9 @@ class InboxSection(_Section):
     watcher: Literal["auto", "native", "polling"] = Field(
         "auto", description='"native", "polling", or "auto": polling on network file systems'
     )
+    # A frame that no event told of is in the log within 60 s: 15 are left to settle and be judged.
     rescan_seconds: float = Field(
-        60.0, gt=0, description="seconds between two scans for files that no event told of"
+        45.0, gt=0, description="seconds between two scans for files that no event told of"
     )
     polling_seconds: float = Field(10.0, gt=0, description="the same where nothing is watched")
     recursive: bool = Field(True, description="look in folders below, too")
@@ -126,7 +127,7 @@ class FramesSection(_Section):
 
     max_megabytes: float = Field(50.0, gt=0, description="megabytes in a file")
     max_megapixels: float = Field(64.0, gt=0, description="millions of pixels in a picture")
-    decode_seconds: float = Field(6.0, gt=0, description="seconds for decoding one picture")
+    decode_seconds: float = Field(6.0, gt=0, le=30, description="seconds for decoding one picture")
 
 
 class LogbookSection(_Section):
@@ -204,6 +205,8 @@ class Settings(_File):
             expanded = Path(name).expanduser()
         except RuntimeError as error:
             raise ConfigError(f"{self.path}: {name!r}: {error}", "Write the path out.") from error
+        if "\0" in name:
+            raise ConfigError(f"{self.path}: {name!r} is no path.", "Write the path out.")
         # Without `..`, so that one folder has one name; links stay as they are.
         return Path(os.path.normpath((self.path.parent / expanded).absolute()))
 
@@ -275,6 +278,8 @@ def load(path: Path) -> Settings:
     """Reads and checks the file at `path`; raises ConfigError as `parse` does."""
     path = path.absolute()
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")  # reading a FIFO would wait for ever
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
@@ -292,7 +297,7 @@ def parse(text: str, path: Path) -> Settings:
     """
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers and nesting beyond all bounds
         raise ConfigError(f"{path}: {error}", "Mend the file at that place.") from error
     try:
         settings = Settings.model_validate({**content, "path": path})

@@ -29,7 +29,8 @@ from feeder.log_care import RETRY_SECONDS, LogCare
 from feeder.logbook import Logbook
 from feeder.memory import release_memory
 from feeder.scene import Scene
-from feeder.service_manager import notify, watchdog_interval
+from feeder.service_manager import notify
+from feeder.sign_of_life import NOTHING_OWED, SignOfLife
 
 log = logging.getLogger("feeder.daemon")
 
@@ -45,6 +46,13 @@ MAX_PENDING = 500
 
 CHORE_SECONDS = 1.0
 """How often at most the chores are looked at."""
+
+RELOAD_SECONDS = 600.0
+"""How long a reload may take: a small board embeds a large model's labels for minutes."""
+
+
+class _Stopped(BaseException):
+    """Raised by the signal alone, to leave a reload at once: nothing of it is kept."""
 
 
 class Report(Protocol):
@@ -106,9 +114,21 @@ class Daemon:
     _reloading: bool = field(default=False, init=False)
     _retry_at: float = field(default=0.0, init=False)
     _trouble: str = field(default="", init=False)
-    _alive_at: float = field(default=0.0, init=False)
+    _may_interrupt: bool = field(default=False, init=False)
+    _excused_until: float = field(default=0.0, init=False)
+    _frame_since: float = field(default=NOTHING_OWED, init=False)
+    _commit_since: float = field(default=NOTHING_OWED, init=False)
     _worked: bool = field(default=False, init=False)
     _unreadable: set[str] = field(default_factory=set, init=False)
+    _life: SignOfLife = field(init=False)
+
+    def __post_init__(self) -> None:
+        parts = {
+            "the worker": self._worker_owes,
+            "the writer": self._writer_owes,
+            "the scanner": self._scanner_owes,
+        }
+        self._life = SignOfLife(parts, self._status, self.clock)
 
     def run(self, *, once: bool = False) -> None:
         """Serves until SIGTERM or SIGINT, or with `once` until the folders are drained."""
@@ -125,6 +145,7 @@ class Daemon:
         self._register()
         self.station.inbox.start()
         notify("READY=1", f"STATUS={self._status()}")
+        self._life.start()
 
     def main_loop(self, *, once: bool = False) -> None:
         """A path at a time, until a signal or, with `once`, until nothing is left."""
@@ -132,7 +153,6 @@ class Daemon:
             if self._reloading:
                 self._reload()
             is_idle = self._turn()
-            self._show_life()
             if once and is_idle and self.station.inbox.is_empty:
                 return
 
@@ -141,10 +161,15 @@ class Daemon:
         source = None
         try:
             source = self.station.inbox.take(TICK) if self._may_take() else None
+            if self._stopping:
+                return False  # what was taken is still in its folder
             if source is not None:
+                self._frame_since = self.clock.monotonic()
                 self.process(source)
             elif self._worked:
                 release_memory()
+            if self._stopping:
+                return False
             self._commit_if_due(idle=source is None)
             self._do_chores()
         except LogUnavailable as trouble:
@@ -154,20 +179,25 @@ class Daemon:
         else:
             if self._trouble and not self.logbook.pending:
                 self._end_trouble("the log can be written again")
+        finally:
+            self._frame_since = NOTHING_OWED
         self._worked = source is not None
         return source is None and not self._trouble
 
     def shutdown(self) -> None:
         """Commits what is pending and stops watching."""
         notify("STOPPING=1")
-        self.station.close()
+        self._life.stop()
         try:
             self.logbook.close()
         except LogbookError as error:
-            raise LogbookError(
-                f"The last {self.logbook.pending} rows could not be written: {error}.",
-                "Nothing is lost: their frames are read again at the next start.",
-            ) from error
+            said = f"The last {self.logbook.pending} rows could not be written: {error}."
+            comfort = "Nothing is lost: their frames are read again at the next start."
+            if not self._stopping:
+                raise LogbookError(said, comfort) from error
+            log.warning("%s %s", said, comfort)
+        finally:
+            self.station.close()
         log.info("stopped")
 
     def process(self, source: SettledPath) -> None:
@@ -183,6 +213,8 @@ class Daemon:
         except OSError as error:
             self._say_unreadable(source, error)
             return
+        if self._stopping and frame.image is None:
+            return  # its decoding was cut short by the stop: the next start reads it again
         if self.logbook.has_frame(frame):
             self.logbook.append_path(frame)
             return
@@ -194,8 +226,12 @@ class Daemon:
         self.report(frame, prediction, (self.clock.monotonic() - began) * 1000)
 
     def stop(self) -> None:
-        """Asks the loop to finish its frame, commit and return."""
+        """Asks the loop to finish its frame, commit and return; safe in a signal handler.
+
+        A picture that is just being decoded is left for the next start.
+        """
         self._stopping = True
+        self.station.reader.decoder.interrupt()
 
     def reload(self) -> None:
         """Asks the loop to read the configuration again."""
@@ -204,13 +240,15 @@ class Daemon:
     def _listen(self) -> None:
         def on_stop(number: int, _: FrameType | None) -> None:
             self.stop()
+            if self._may_interrupt:
+                raise _Stopped
 
         has_terminal = os.isatty(0)
 
         def on_reload(number: int, _: FrameType | None) -> None:
             # The same signal tells that the terminal was closed.
             if has_terminal and not os.isatty(0):
-                self.stop()
+                on_stop(number, None)
             else:
                 self.reload()
 
@@ -222,12 +260,15 @@ class Daemon:
     def _reload(self) -> None:
         self._reloading = False
         notify("RELOADING=1")
+        self._excused_until = self.clock.monotonic() + RELOAD_SECONDS
         try:
-            replacement = self.load()
+            replacement = self._load()
             if replacement.settings.database != self.station.settings.database:
                 replacement.close()
                 raise FeederError("the log file cannot change while running; restart instead")
-        except (FeederError, OSError) as error:
+        except _Stopped:
+            return
+        except (FeederError, OSError, MemoryError) as error:
             hint = error.hint if isinstance(error, FeederError) else ""
             log.error("config kept as it was: %s %s", error, hint)
         else:
@@ -238,7 +279,18 @@ class Daemon:
             self._register()
             self.station.inbox.start()
             log.info("config reloaded from %s", self.station.settings.path)
+        self._excused_until = self.clock.monotonic()
         notify("READY=1", f"STATUS={self._status()}")
+
+    def _load(self) -> Station:
+        """The station of the settings as they are now; a stop does not wait for it."""
+        self._may_interrupt = True
+        try:
+            if self._stopping:
+                raise _Stopped
+            return self.load()
+        finally:
+            self._may_interrupt = False
 
     def _register(self) -> None:
         classifier = self.station.classifier
@@ -261,30 +313,35 @@ class Daemon:
             or (idle and waited >= IDLE_COMMIT)
         )
         if due and self.clock.monotonic() >= self._retry_at:
-            self.logbook.commit()
+            self._commit_since = self.clock.monotonic()
+            try:
+                self.logbook.commit()
+            finally:
+                self._commit_since = NOTHING_OWED
 
     def _wait_for_log(self, trouble: LogUnavailable) -> None:
         """Says once what is waited for; the loop goes on, and the folder keeps the frames."""
         if trouble.full and self.station.care.reserve.release():
             log.warning("the disk is full; the log takes the room that was kept for it")
             return
-        self._retry_at = self.clock.monotonic() + RETRY_SECONDS
         if str(trouble) != self._trouble:
             self._trouble = str(trouble)
             log.error("%s; nothing is lost meanwhile", trouble)
         threading.Event().wait(TICK)
+        self._retry_at = self.clock.monotonic() + RETRY_SECONDS
 
     def _recover(self, damage: LogDamaged) -> None:
         """Nothing can be asked or logged until a sound log is in place, so all else waits."""
         while not self._stopping:
+            self._excused_until = self.clock.monotonic() + RELOAD_SECONDS
             try:
                 done = self.station.care.recover(self.logbook, damage)
                 self.on_restored(done)
                 self._end_trouble("the log is sound again")
-                return
+                break
             except LogUnavailable as trouble:
                 self._wait_for_log(trouble)
-                self._show_life()
+        self._excused_until = self.clock.monotonic()
 
     def _end_trouble(self, said: str) -> None:
         self._trouble, self._retry_at = "", 0.0
@@ -307,12 +364,23 @@ class Daemon:
             self._unreadable.add(said)
             log.warning(said)
 
-    def _show_life(self) -> None:
-        interval = watchdog_interval()
-        now = self.clock.monotonic()
-        if interval is not None and now - self._alive_at >= interval:
-            self._alive_at = now
-            notify("WATCHDOG=1", f"STATUS={self._status()}")
+    def _scanner_owes(self) -> float:
+        """A step of the scan once it is due, unless the log is waited for: then it rests."""
+        if self._trouble or self.logbook.pending >= MAX_PENDING:
+            return NOTHING_OWED
+        return max(self.station.inbox.scan_owed_since, self._excused_until)
+
+    def _worker_owes(self) -> float:
+        """The end of the frame at hand."""
+        return self._frame_since
+
+    def _writer_owes(self) -> float:
+        """A commit once it is due; where the log is locked or the disk full, an attempt's end."""
+        if self._trouble or not self.logbook.pending:
+            return self._commit_since
+        patience = self.station.settings.logbook.commit_seconds - self.logbook.pending_seconds
+        due = max(self.clock.monotonic() + patience, self._excused_until)
+        return min(due, self._commit_since)
 
     def _status(self) -> str:
         states = "; ".join(self.station.inbox.watchers().values())

@@ -34,6 +34,7 @@ class DecoderProcess:
     max_pixels: int
     timeout: float = 6.0
     _child: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    _interrupted: bool = field(default=False, init=False)
 
     def decode(self, data: bytes, *, min_edge: int | None = None) -> Picture:
         """As `decoder.decode`; BadFrame also where the child died or took too long."""
@@ -43,6 +44,8 @@ class DecoderProcess:
         watchdog = threading.Timer(self.timeout, child.kill)
         watchdog.start()
         try:
+            if self._interrupted:
+                raise EOFError
             _send(child.stdin, {"min_edge": min_edge, "max_pixels": self.max_pixels}, data)
             answer, pixels = _receive(child.stdout, 3 * self.max_pixels)
             if "reason" in answer:
@@ -58,6 +61,12 @@ class DecoderProcess:
             raise BadFrame(f"the decoder answered nonsense: {error}") from error
         finally:
             watchdog.cancel()
+
+    def interrupt(self) -> None:
+        """Ends the picture being decoded, and all later ones; safe in a signal handler."""
+        self._interrupted = True
+        if (child := self._child) is not None:
+            child.kill()
 
     def close(self) -> None:
         """Ends the child; the next picture starts another."""

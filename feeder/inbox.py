@@ -4,6 +4,7 @@ File events are hints: they make a frame quick to be seen. The scan is the guara
 whatever no event told of. A path from either waits until its size and mtime stand still.
 """
 
+import errno
 import heapq
 import logging
 import os
@@ -39,6 +40,9 @@ MAX_WAITING = 10_000
 
 SCAN_STEP = 500
 """Folder entries looked at between two looks at the new frames."""
+
+STOP_SECONDS = 2.0
+"""How long a watcher may take to end; one that hangs is left behind."""
 
 _UNWATCHABLE = ("nfs", "cifs", "smb", "fuse", "9p", "vboxsf", "drvfs", "afs", "ceph")
 """File systems on which changes made elsewhere raise no event here."""
@@ -125,6 +129,7 @@ class Inbox:
         self._scan: Iterator[SettledPath] | None = None
         self._scan_due = self._clock.monotonic()
         self._scan_wanted = False
+        self._scan_moved = self._scan_due
 
     def start(self) -> None:
         """Begins to watch; folders that are not there yet are waited for."""
@@ -165,6 +170,11 @@ class Inbox:
     def rescan(self) -> None:
         """Asks for a scan now: something that was taken may have to be taken again."""
         self._scan_wanted = True
+
+    @property
+    def scan_owed_since(self) -> float:
+        """The monotonic second since when a scan, or its next step, is due; it may lie ahead."""
+        return self._scan_due if self._scan is None else self._scan_moved
 
     @property
     def is_empty(self) -> bool:
@@ -241,17 +251,20 @@ class Inbox:
         if self._scan is None:
             if now < self._scan_due and not self._scan_wanted:
                 return
+            self._scan_due = min(self._scan_due, now)
             self._scan_wanted = False
             for watch in self._watches:
                 self._keep_watching(watch)
+            self._scan_moved = self._clock.monotonic()
             self._scan = self._walk_all()
+        self._scan_moved = self._clock.monotonic()
         for _ in range(SCAN_STEP):
             if len(self._backlog) >= MAX_WAITING:
                 return
             source = next(self._scan, None)
             if source is None:
-                self._scan = None
                 self._scan_due = self._clock.monotonic() + self._scan_interval()
+                self._scan = None
                 return
             known = source.path in self._fresh or source.path in self._backlog
             if known:
@@ -314,15 +327,26 @@ class Inbox:
         folder = watch.deployment.folder
         try:
             found = folder.stat()
-        except OSError:
+            if not stat.S_ISDIR(found.st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, "a file is in its place")
+            if not os.access(folder, os.R_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "it may not be read")
+        except OSError as error:
             _stop(watch)
-            _say(watch, f"waiting for {folder}")
+            absent = isinstance(error, FileNotFoundError)
+            _say(watch, f"waiting for {folder}" + ("" if absent else f" ({error.strerror})"))
             return
         identity = (found.st_dev, found.st_ino)
         if identity == watch.refused or (identity == watch.identity and _is_alive(watch)):
             return
+        if watch.identity is not None:
+            said = "watched no more" if identity == watch.identity else "another folder now"
+            log.warning("%s: %s is %s", watch.deployment.name, folder, said)
+            watch.state = ""  # so that the state is said again after this
         _stop(watch)
         watch.identity = identity
+        # What is mounted there now need not be what was there before.
+        watch.polling = must_poll(folder, self._settings)
         self._watch(watch)
 
     def _watch(self, watch: _Watch) -> None:
@@ -330,10 +354,10 @@ class Inbox:
         if watch.polling:
             _say(watch, f"scanning {folder} every {self._settings.polling_seconds:g} s")
             return
-        observer = Observer()
         handler = _Handler(self._mark, watch.deployment)
-        observer.schedule(handler, os.fspath(folder), recursive=self._settings.recursive)
         try:
+            observer = Observer()  # takes an inotify instance, of which there may be none left
+            observer.schedule(handler, os.fspath(folder), recursive=self._settings.recursive)
             observer.start()
         except OSError as error:
             # Out of inotify watches, most often; the scan alone still finds every frame.
@@ -413,7 +437,7 @@ def _stop(watch: _Watch) -> None:
     watch.identity = watch.refused = None
     if observer is not None and observer.is_alive():
         observer.stop()
-        observer.join()
+        observer.join(STOP_SECONDS)
 
 
 def must_poll(folder: Path, settings: InboxSection) -> bool:

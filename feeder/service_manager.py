@@ -3,6 +3,9 @@
 import os
 import socket
 
+SECONDS = 1.0
+"""How long a manager that does not read may hold the daemon up."""
+
 
 def notify(*lines: str) -> None:
     """Sends `READY=1`, `WATCHDOG=1`, `STATUS=...` and the like; a lost message is no failure."""
@@ -12,14 +15,16 @@ def notify(*lines: str) -> None:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.settimeout(SECONDS)
+        message = "\n".join(line.replace("\n", " ") for line in lines)
         try:
             channel.connect(address)
-            channel.sendall("\n".join(lines).encode())
+            channel.sendall(message.encode(errors="replace"))
         except OSError:
             return
 
 
-def watchdog_interval() -> float | None:
-    """Seconds between two signs of life, half of what systemd allows; None where it asks none."""
+def watchdog_seconds() -> float | None:
+    """Seconds that systemd allows between two signs of life; None where it asks none."""
     allowed = os.environ.get("WATCHDOG_USEC", "")
-    return int(allowed) / 1e6 / 2 if allowed.isdigit() else None
+    return int(allowed) / 1e6 if allowed.isdigit() else None

@@ -24,6 +24,7 @@ class FeederProcess:
         self.folder = config.parent / "snapshots"
         self.database = config.parent / "data" / "feeder.db"
         self.output = config.parent / "output.txt"
+        self.command = [sys.executable, "-m", "feeder"]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
@@ -33,8 +34,9 @@ class FeederProcess:
 
     def start_unwatched(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
         """Starts it and returns at once."""
-        command = ["-m", "feeder", "--config", os.fspath(self.config), "run", *arguments]
-        self.spawn([sys.executable, *command], environment)
+        self.spawn(
+            [*self.command, "--config", os.fspath(self.config), "run", *arguments], environment
+        )
 
     def start_faulty(self, *faults: str) -> None:
         """Starts it with faults built in (tests/reliability/faulty.py) and returns at once."""

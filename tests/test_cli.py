@@ -267,12 +267,3 @@ def test_the_doctor_says_how_to_mend(feeder: Callable[..., Result], path: Path) 
     bad = {check["name"]: check["mend"] for check in json.loads(result.stdout) if not check["well"]}
     assert set(bad) == {"folder (garden)", "model", "log"}
     assert all(bad.values())
-
-
-def test_the_service_unit_fits_the_checkout(feeder: Callable[..., Result], path: Path) -> None:
-    """The unit names this interpreter and config, notifies, and is restarted."""
-    unit = feeder("service", "install", "--print").stdout
-    assert f'ExecStart="{sys.executable}" -m feeder --config "{path}" run' in unit
-    assert "Type=notify" in unit
-    assert "Restart=always" in unit
-    assert "User=" not in feeder("service", "install", "--user", "--print").stdout

@@ -238,7 +238,7 @@ def test_the_service_manager_is_told(feeder: FeederProcess, tmp_path: Path) -> N
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(address))
         manager.settimeout(PATIENCE)
-        feeder.start(environment={"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "200000"})
+        feeder.start(environment={"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "4000000"})
         assert manager.recv(4096).startswith(b"READY=1\nSTATUS=")
         assert manager.recv(4096).startswith(b"WATCHDOG=1\nSTATUS=watching ")
         assert feeder.stop() == 0

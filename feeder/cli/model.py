@@ -13,6 +13,7 @@ from feeder.bundle import Bundle, golden_image
 from feeder.cli.output import examples, note, say, table, write_json
 from feeder.cli.wiring import load_or_default, open_bundle, open_classifier
 from feeder.errors import BundleError
+from feeder.service import control
 
 
 @click.group(
@@ -135,7 +136,7 @@ def use(path: Path, name: str) -> None:
     config.set_bundle(path, str(Path(name).absolute()) if len(Path(name).parts) > 1 else name)
     say(
         f"{name}: {len(classifier.labels)} labels, {milliseconds:.0f} ms for a picture here\n"
-        f"{path} now names it; a running daemon takes it up at SIGHUP (systemctl reload feeder)"
+        f"{path} now names it; a running daemon takes it up at SIGHUP ({control()} reload feeder)"
     )
 
 

@@ -1,5 +1,6 @@
 """`feeder run`: the daemon."""
 
+import faulthandler
 import json
 import logging
 import sys
@@ -47,6 +48,8 @@ def run(path: Path, once: bool) -> None:
     SIGTERM and Ctrl-C finish the frame and commit; SIGHUP reads the settings again.
     """
     _log_to_stderr()
+    # systemd ends a daemon that hangs by SIGABRT: the journal then says where it hung.
+    faulthandler.enable(sys.__stderr__ or 2)
     settings = config.load(path)
     settings.database.parent.mkdir(parents=True, exist_ok=True)
     # Before the log is opened: a newer release must not migrate it under a running daemon.

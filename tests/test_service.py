@@ -1,0 +1,176 @@
+"""The systemd unit."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from feeder import config, service
+from feeder.config import Settings
+
+HOME_CHECKOUT = Path("/home/birder/feeder")
+
+MOST_EXPOSED = 15
+"""The promise's 1.5, in the tenths that systemd-analyze counts in."""
+
+
+def settings_in(folder: Path, drop: str = "snapshots", **model: str) -> Settings:
+    """A fresh configuration in `folder`, which need not exist, with another drop folder."""
+    text = config.fresh(folder=drop)
+    for key, value in model.items():
+        text = text.replace(f'\n{key} = "', f'\n{key} = "{value}" # "')
+    return config.parse(text, folder / "config.toml")
+
+
+def lines(unit: str, directive: str) -> list[str]:
+    """The values of a directive, unquoted, in their order."""
+    found = [line for line in unit.splitlines() if line.startswith(f"{directive}=")]
+    return [line.partition("=")[2].strip('"') for line in found]
+
+
+@pytest.fixture
+def installed(
+    write_config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Path]:
+    """Writes the unit of a feeder that an ordinary user owns."""
+    path = write_config()
+    if os.geteuid() == 0:
+        os.chown(path, 1, 1)
+    monkeypatch.delenv("SUDO_USER", raising=False)
+
+    def write(*, for_user: bool) -> Path:
+        unit = path.with_name(service.NAME)
+        unit.write_text(service.unit(config.load(path), for_user=for_user), encoding="utf-8")
+        return unit
+
+    return write
+
+
+def analyze(*arguments: str | Path, runtime: Path) -> subprocess.CompletedProcess[str]:
+    """What systemd-analyze says; skips where there is none, or one too old to look at a file."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    done = subprocess.run(
+        ["systemd-analyze", "--no-pager", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)},
+    )
+    if "unrecognized option" in done.stderr or "Unknown operation" in done.stderr:
+        pytest.skip(f"too old a systemd-analyze: {done.stderr.strip()}")
+    return done
+
+
+def test_the_unit_fits_the_checkout(installed: Callable[..., Path]) -> None:
+    """It names this interpreter and config, notifies, is watched, and is started for ever."""
+    path = installed(for_user=False)
+    unit = path.read_text(encoding="utf-8")
+    config_path = path.with_name("config.toml")
+    assert f'ExecStart="{sys.executable}" -m feeder --config "{config_path}" run' in unit
+    for line in ("Type=notify", "WatchdogSec=120", "Restart=always", "StartLimitIntervalSec=0"):
+        assert f"\n{line}\n" in unit
+    for limit in ("MemoryMax", "MemoryHigh", "CPUQuota", "TasksMax"):
+        assert lines(unit, limit)
+    assert not lines(installed(for_user=True).read_text(encoding="utf-8"), "User")
+
+
+def test_the_unit_is_sandboxed(installed: Callable[..., Path], tmp_path: Path) -> None:
+    """systemd's own audit gives the system's unit an exposure of at most 1.5."""
+    unit = installed(for_user=False)
+    done = analyze(
+        "security", "--offline=true", f"--threshold={MOST_EXPOSED}", unit, runtime=tmp_path
+    )
+    assert "Overall exposure level" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("for_user", [False, True])
+def test_systemd_understands_every_line(
+    for_user: bool, installed: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Neither unit holds a directive or value that systemd does not know."""
+    unit = installed(for_user=for_user)
+    manager = "--user" if for_user else "--system"
+    done = analyze(manager, "verify", unit, runtime=tmp_path)
+    said = [line for line in done.stderr.splitlines() if service.NAME in line]
+    assert (done.returncode, said) == (0, []), done.stderr
+
+
+def test_it_runs_as_the_owner_of_the_settings(
+    installed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Installed by root, the daemon runs as the user whose settings they are, else as sudo's."""
+    unit = installed(for_user=False)
+    settings = config.load(unit.with_name("config.toml"))
+    assert lines(unit.read_text(encoding="utf-8"), "User") == [service.owner(settings)]
+    assert service.owner(settings) != "root"
+    if os.geteuid() == 0:
+        os.chown(settings.path, 0, 0)
+        monkeypatch.setenv("SUDO_USER", "birder")
+        assert service.owner(settings) == "birder"
+
+
+def test_only_the_settings_folders_can_be_written() -> None:
+    """Writable are the folder of the settings and those the settings name; not the models."""
+    unit = service.unit(settings_in(HOME_CHECKOUT), for_user=False)
+    assert lines(unit, "ReadWritePaths") == ["-/home/birder/feeder"]
+    assert "-/home/birder/feeder/models" in lines(unit, "ReadOnlyPaths")
+    moved = settings_in(Path("/srv/birds"), drop="/mnt/nas/cam", file="/var/lib/birds/log.db")
+    assert lines(service.unit(moved, for_user=False), "ReadWritePaths") == [
+        "-/mnt/nas/cam",
+        "-/srv/birds",
+        "-/var/lib/birds",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("drop", "protect", "bound"),
+    [
+        ("snapshots", "tmpfs", ["-/home/birder/feeder"]),
+        ("/mnt/nas/cam", "tmpfs", ["-/home/birder/feeder"]),
+        ("/home/camera/upload", "read-only", []),
+    ],
+)
+def test_of_the_homes_it_sees_no_more_than_it_must(
+    drop: str, protect: str, bound: list[str]
+) -> None:
+    """Homes are empty but for the settings' folder; read-only where a drop folder is in one."""
+    unit = service.unit(settings_in(HOME_CHECKOUT, drop), for_user=False)
+    assert lines(unit, "ProtectHome") == [protect]
+    assert lines(unit, "BindPaths") == bound
+
+
+def test_a_drop_folder_under_tmp_is_seen() -> None:
+    """A private /tmp would hide the pictures that a camera's program puts there."""
+    assert "PrivateTmp=yes" in service.unit(settings_in(HOME_CHECKOUT), for_user=False)
+    unit = service.unit(settings_in(HOME_CHECKOUT, "/tmp/motion"), for_user=False)
+    assert "PrivateTmp" not in unit
+
+
+def test_odd_names_are_quoted() -> None:
+    """Spaces, quotes, percent and dollar signs in a path mean themselves."""
+    unit = service.unit(settings_in(Path('/srv/a "b" 100% $c')), for_user=False)
+    assert '--config "/srv/a \\"b\\" 100%% $$c/config.toml" run' in unit
+    assert 'ReadWritePaths="-/srv/a \\"b\\" 100%% $c"' in unit
+    assert 'WorkingDirectory=/srv/a "b" 100%% $c\n' in unit
+
+
+@pytest.mark.parametrize(("physical", "limits"), [(1 << 30, (576, 768)), (4 << 30, (1536, 2048))])
+def test_memory_limits_fit_the_computer(physical: int, limits: tuple[int, int]) -> None:
+    """At most 2 GiB, and a quarter of a small board's memory is left to others."""
+    assert service._memory(physical) == limits
+
+
+def test_hints_name_the_command_of_the_installed_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was installed for the user is controlled by `systemctl --user`."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    path = service.install(settings_in(tmp_path), for_user=True)
+    assert path == tmp_path / "systemd" / "user" / service.NAME
+    assert service.control() == "systemctl --user"
