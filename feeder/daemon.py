@@ -22,6 +22,7 @@ from feeder.logbook import Logbook
 from feeder.memory import release_memory
 from feeder.scene import Scene
 from feeder.service_manager import notify, watchdog_interval
+from feeder.timekeeping import Timekeeper
 
 log = logging.getLogger("feeder.daemon")
 
@@ -89,6 +90,7 @@ class Daemon:
     logbook: Logbook
     load: Callable[[], Station]
     report: Report
+    timekeeper: Timekeeper
     clock: Clock = field(default_factory=Clock)
     chores: Sequence[Chore] = ()
     _chores_at: float = field(default=0.0, init=False)
@@ -112,6 +114,8 @@ class Daemon:
     def startup(self) -> None:
         """Names the model and vocabulary in the log, and begins to watch."""
         self._register()
+        self.timekeeper.look()
+        self._commit()  # what the clock was worth must outlive whatever comes next
         self.station.inbox.start()
         notify("READY=1", f"STATUS={self._status()}")
 
@@ -135,6 +139,7 @@ class Daemon:
     def shutdown(self) -> None:
         """Commits what is pending and stops watching."""
         notify("STOPPING=1")
+        self.timekeeper.rest(self.station.inbox.drained)
         self.station.close()
         try:
             self.logbook.close()
@@ -149,7 +154,7 @@ class Daemon:
         """One frame through the four hops; whatever is wrong with it ends here."""
         began = self.clock.monotonic()
         try:
-            frame = self.station.reader.read(source)
+            frame = self.timekeeper.date(self.station.reader.read(source))
         except NotReady:
             self.station.inbox.put_back(source)
             return
@@ -238,16 +243,18 @@ class Daemon:
             self.logbook.pending >= limits.commit_rows
             or waited >= limits.commit_seconds
             or (idle and waited >= IDLE_COMMIT)
+            or self.logbook.has_news
         )
-        now = self.clock.monotonic()
-        if not due or now < self._retry_at:
-            return
+        if due and self.clock.monotonic() >= self._retry_at:
+            self._commit()
+
+    def _commit(self) -> None:
         try:
             self.logbook.commit()
         except sqlite3.OperationalError as error:  # locked, or the disk is full: both may pass
             if not self._retry_at:
                 log.error("waiting to write the log: %s; nothing is lost meanwhile", error)
-            self._retry_at = now + RETRY_SECONDS
+            self._retry_at = self.clock.monotonic() + RETRY_SECONDS
         else:
             if self._retry_at:
                 log.info("the log can be written again")
@@ -257,6 +264,8 @@ class Daemon:
         now = self.clock.monotonic()
         if now >= self._chores_at:
             self._chores_at = now + CHORE_SECONDS
+            self.timekeeper.look(self.station.inbox.drained)
+            self._commit_if_due(idle=False)
             for chore in self.chores:
                 chore()
 

@@ -1,4 +1,4 @@
-"""The log, written. `log_reader` reads it; no other file but the schema holds SQL."""
+"""The log, written. `log_reader` reads it, `clock_ledger` has the clock's part of the SQL."""
 
 import json
 import os
@@ -9,9 +9,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from feeder import schema
+from feeder import clock_ledger, schema
 from feeder.clock import Clock, utc_text
-from feeder.domain import Deployment, Frame, Label, Prediction, SettledPath, unclassified
+from feeder.domain import (
+    ClockEpoch,
+    Deployment,
+    Frame,
+    Label,
+    Prediction,
+    SettledPath,
+    unclassified,
+)
 from feeder.errors import LogbookError
 
 BUSY_SECONDS = 2.0
@@ -44,6 +52,7 @@ class Logbook:
         self._pending: list[_Row] = []
         self._pending_paths: set[tuple[Any, ...]] = set()
         self._pending_digests: set[tuple[str, str]] = set()
+        self._pending_epochs: dict[int, ClockEpoch] = {}
         self._oldest = 0.0
         self._ids: dict[str, int] = {}
 
@@ -73,6 +82,16 @@ class Logbook:
         """Takes note that a path holds bytes the log already has, for the next commit."""
         self._take(_Row(_without_pixels(frame), None, self._clock.now()))
 
+    def append_epoch(self, epoch: ClockEpoch) -> None:
+        """Takes what is known of the clock, for the next commit."""
+        if not self._pending and not self._pending_epochs:
+            self._oldest = self._clock.monotonic()
+        self._pending_epochs[epoch.number] = epoch
+
+    def epochs(self) -> list[ClockEpoch]:
+        """What is known of the clock, the oldest epoch first."""
+        return clock_ledger.epochs(self._connection)
+
     def has_path(self, source: SettledPath) -> bool:
         """Whether this path, at this size and mtime, is done."""
         key = _path_key(source)
@@ -101,9 +120,15 @@ class Logbook:
         return len(self._pending)
 
     @property
+    def has_news(self) -> bool:
+        """Whether something is known of the clock that a later frame's time may depend on."""
+        return bool(self._pending_epochs)
+
+    @property
     def pending_seconds(self) -> float:
-        """How long the oldest of them has waited."""
-        return self._clock.monotonic() - self._oldest if self._pending else 0.0
+        """How long the oldest of them, or news of the clock, has waited."""
+        waits = self._pending or self._pending_epochs
+        return self._clock.monotonic() - self._oldest if waits else 0.0
 
     def commit(self) -> None:
         """Writes what is pending in one transaction, durably.
@@ -111,7 +136,7 @@ class Logbook:
         Raises sqlite3.OperationalError where the disk is full or the database stays locked, and
         LogbookError where the file was taken away; everything is still pending then.
         """
-        if not self._pending:
+        if not self._pending and not self._pending_epochs:
             return
         if _identity(self._path) != self._identity:
             raise LogbookError(
@@ -120,8 +145,10 @@ class Logbook:
             )
         self._connection.execute("BEGIN IMMEDIATE")
         try:
+            clock_ledger.write(self._connection, self._pending_epochs.values())
             for row in self._pending:
                 self._write_or_explain(row)
+            clock_ledger.correct(self._connection)
             self._connection.execute("COMMIT")
         except BaseException:
             # SQLite has rolled back by itself after some errors, a full disk among them.
@@ -132,6 +159,7 @@ class Logbook:
         self._pending.clear()
         self._pending_paths.clear()
         self._pending_digests.clear()
+        self._pending_epochs.clear()
 
     def register_vocabulary(self, digest: str, labels: Sequence[Label]) -> None:
         """Says what a vocabulary digest stands for; kept with the first row that bears it."""
@@ -157,7 +185,7 @@ class Logbook:
             self._connection.close()
 
     def _take(self, row: _Row) -> None:
-        if not self._pending:
+        if not self._pending and not self._pending_epochs:
             self._oldest = self._clock.monotonic()
         self._pending.append(row)
         self._pending_paths.add(_path_key(row.frame.source))
@@ -237,11 +265,14 @@ class Logbook:
             frame.width,
             frame.height,
             utc_text(row.received_at),
+            frame.trusted,
+            frame.epoch,
         )
         return self._one(
             "INSERT INTO media (deployment_id, sha256, timestamp, timestamp_source, file_path,"
-            " file_name, file_mediatype, file_size, width, height, received_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING media_id",
+            " file_name, file_mediatype, file_size, width, height, received_at,"
+            " timestamp_trusted, clock_epoch_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING media_id",
             values,
         ), True
 

@@ -12,11 +12,13 @@ from rich.text import Text
 from feeder import config
 from feeder.cli.output import examples, local, percent, say
 from feeder.cli.wiring import open_station
+from feeder.clock import Clock
 from feeder.config import Settings
 from feeder.daemon import Daemon, Station
 from feeder.domain import Frame, ObservationType, Prediction
 from feeder.errors import LogbookError
 from feeder.logbook import Logbook, printable, relative_name
+from feeder.timekeeping import Timekeeper
 
 log = logging.getLogger("feeder.cli")
 
@@ -70,6 +72,7 @@ def _daemon(path: Path, settings: Settings) -> Daemon:
         logbook,
         load=lambda: open_station(config.load(path), logbook),
         report=lambda frame, prediction, ms: printer.say(_line(frame, prediction, ms)),
+        timekeeper=Timekeeper(Clock(), logbook.epochs(), logbook.append_epoch),
     )
 
 
@@ -126,7 +129,7 @@ def _line(frame: Frame, prediction: Prediction, ms: float) -> Text:
     elif prediction.observation_type is ObservationType.UNCLASSIFIED:
         what = f"unclassified: {prediction.reason}"
     line = Text.assemble(
-        local(frame.captured_at, frame.source.deployment.zone),
+        local(frame.captured_at, frame.source.deployment.zone, trusted=frame.trusted),
         f"  {printable(relative_name(frame.source)):<16}",
         (f"  {what:<24}", _COLOUR[prediction.observation_type]),
     )

@@ -4,6 +4,7 @@ import csv
 import sys
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -45,7 +46,8 @@ def sightings(
     """Lists what was seen, newest first; local times on screen.
 
     WHEN is `today`, `yesterday`, `2026-05-01` or `2026-05-01T06:30`, in the zone of the
-    deployment (of the first one without --deployment).
+    deployment (of the first one without --deployment). A `?` follows a time that the computer
+    wrote before it knew the time.
     """
     settings = config.load(path)
     zones = {one.name: one.zone for one in settings.deployments}
@@ -67,7 +69,9 @@ def sightings(
         writer = csv.writer(sys.stdout, lineterminator="\n")
         columns: list[str] = []
         for row in rows:
-            row["timestamp"] = utc_text(row["timestamp"])
+            for column in ("timestamp", "timestamp_recorded"):
+                row[column] = utc_text(row[column]) if row[column] else ""
+            row["timestamp_trusted"] = int(row["timestamp_trusted"])
             row["runners_up"] = "; ".join(other["label"] for other in row["runners_up"])
             if not columns:
                 columns = list(row)
@@ -78,7 +82,7 @@ def sightings(
             ("time", "verdict", "camera", "file", "why"),
             (
                 (
-                    local(row["timestamp"], zones.get(row["deployment"])),
+                    _time(row, zones),
                     row["observation_type"],
                     row["deployment"],
                     row["file_name"],
@@ -92,7 +96,7 @@ def sightings(
             ("time", "species", "probability", "camera", "file", "runner-up"),
             (
                 (
-                    local(row["timestamp"], zones.get(row["deployment"])),
+                    _time(row, zones),
                     row["label"],
                     percent(row["classification_probability"]),
                     row["deployment"],
@@ -102,6 +106,11 @@ def sightings(
                 for row in rows
             ),
         )
+
+
+def _time(row: dict[str, Any], zones: dict[str, ZoneInfo | None]) -> str:
+    zone = zones.get(row["deployment"])
+    return local(row["timestamp"], zone, trusted=row["timestamp_trusted"])
 
 
 def instant(text: str, zone: ZoneInfo | None, option: str, *, end: bool = False) -> datetime:
