@@ -185,12 +185,11 @@ class Inbox:
     def _mark(self, deployment: Deployment, path: Path) -> None:
         """Called by the watcher's thread: notes that something happened to `path`."""
         with self._dirty_lock:
-            if path in self._dirty:
-                return
-            if len(self._dirty) < MAX_WAITING:
-                self._dirty[path] = deployment, self._clock.since_boot()
-            else:
-                self._overflowed = True
+            if path not in self._dirty:
+                if len(self._dirty) < MAX_WAITING:
+                    self._dirty[path] = deployment, self._clock.since_boot()
+                else:
+                    self._overflowed = True
         self._stirred.set()
 
     def _mark_overflow(self) -> None:

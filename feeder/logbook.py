@@ -84,8 +84,6 @@ class Logbook:
 
     def append_epoch(self, epoch: ClockEpoch) -> None:
         """Takes what is known of the clock, for the next commit."""
-        if not self._pending and not self._pending_epochs:
-            self._oldest = self._clock.monotonic()
         self._pending_epochs[epoch.number] = epoch
 
     def epochs(self) -> list[ClockEpoch]:
@@ -126,9 +124,8 @@ class Logbook:
 
     @property
     def pending_seconds(self) -> float:
-        """How long the oldest of them, or news of the clock, has waited."""
-        waits = self._pending or self._pending_epochs
-        return self._clock.monotonic() - self._oldest if waits else 0.0
+        """How long the oldest of them has waited."""
+        return self._clock.monotonic() - self._oldest if self._pending else 0.0
 
     def commit(self) -> None:
         """Writes what is pending in one transaction, durably.
@@ -185,7 +182,7 @@ class Logbook:
             self._connection.close()
 
     def _take(self, row: _Row) -> None:
-        if not self._pending and not self._pending_epochs:
+        if not self._pending:
             self._oldest = self._clock.monotonic()
         self._pending.append(row)
         self._pending_paths.add(_path_key(row.frame.source))
