@@ -5,7 +5,8 @@ import os
 import signal
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol
@@ -31,6 +32,7 @@ from feeder.memory import release_memory
 from feeder.scene import Scene
 from feeder.service_manager import notify
 from feeder.sign_of_life import NOTHING_OWED, SignOfLife
+from feeder.timekeeping import Timekeeper
 
 log = logging.getLogger("feeder.daemon")
 
@@ -106,6 +108,7 @@ class Daemon:
     logbook: Logbook
     load: Callable[[], Station]
     report: Report
+    timekeeper: Timekeeper
     clock: Clock = field(default_factory=Clock)
     chores: Sequence[Chore] = ()
     on_restored: Callable[[Restored], None] = lambda _: None
@@ -143,6 +146,9 @@ class Daemon:
     def startup(self) -> None:
         """Names the model and vocabulary in the log, and begins to watch."""
         self._register()
+        self.timekeeper.look()
+        with self._minding_the_log():
+            self._commit()  # what the clock was worth must outlive whatever comes next
         self.station.inbox.start()
         notify("READY=1", f"STATUS={self._status()}")
         self._life.start()
@@ -159,7 +165,7 @@ class Daemon:
     def _turn(self) -> bool:
         """At most one frame, then what is due; gives whether there was nothing to do."""
         source = None
-        try:
+        with self._minding_the_log():
             source = self.station.inbox.take(TICK) if self._may_take() else None
             if self._stopping:
                 return False  # what was taken is still in its folder
@@ -172,21 +178,14 @@ class Daemon:
                 return False
             self._commit_if_due(idle=source is None)
             self._do_chores()
-        except LogUnavailable as trouble:
-            self._wait_for_log(trouble)
-        except LogDamaged as damage:
-            self._recover(damage)
-        else:
-            if self._trouble and not self.logbook.pending:
-                self._end_trouble("the log can be written again")
-        finally:
-            self._frame_since = NOTHING_OWED
+        self._frame_since = NOTHING_OWED
         self._worked = source is not None
         return source is None and not self._trouble
 
     def shutdown(self) -> None:
         """Commits what is pending and stops watching."""
         notify("STOPPING=1")
+        self.timekeeper.rest(self.station.inbox.drained)
         self._life.stop()
         try:
             self.logbook.close()
@@ -204,7 +203,7 @@ class Daemon:
         """One frame through the four hops; whatever is wrong with it ends here."""
         began = self.clock.monotonic()
         try:
-            frame = self.station.reader.read(source)
+            frame = self.timekeeper.date(self.station.reader.read(source))
         except NotReady:
             self.station.inbox.put_back(source)
             return
@@ -311,13 +310,30 @@ class Daemon:
             self.logbook.pending >= limits.commit_rows
             or waited >= limits.commit_seconds
             or (idle and waited >= IDLE_COMMIT)
+            or self.logbook.has_news
         )
         if due and self.clock.monotonic() >= self._retry_at:
-            self._commit_since = self.clock.monotonic()
-            try:
-                self.logbook.commit()
-            finally:
-                self._commit_since = NOTHING_OWED
+            self._commit()
+
+    def _commit(self) -> None:
+        self._commit_since = self.clock.monotonic()
+        try:
+            self.logbook.commit()
+        finally:
+            self._commit_since = NOTHING_OWED
+
+    @contextmanager
+    def _minding_the_log(self) -> Iterator[None]:
+        """Waits where the log cannot be had now, and has a damaged one replaced."""
+        try:
+            yield
+        except LogUnavailable as trouble:
+            self._wait_for_log(trouble)
+        except LogDamaged as damage:
+            self._recover(damage)
+        else:
+            if self._trouble and not self.logbook.pending:
+                self._end_trouble("the log can be written again")
 
     def _wait_for_log(self, trouble: LogUnavailable) -> None:
         """Says once what is waited for; the loop goes on, and the folder keeps the frames."""
@@ -336,6 +352,7 @@ class Daemon:
             self._excused_until = self.clock.monotonic() + RELOAD_SECONDS
             try:
                 done = self.station.care.recover(self.logbook, damage)
+                self.timekeeper.write_all()  # which rows refer to
                 self.on_restored(done)
                 self._end_trouble("the log is sound again")
                 break
@@ -355,6 +372,8 @@ class Daemon:
         if now >= self._chores_at:
             self._chores_at = now + CHORE_SECONDS
             self.station.care()
+            self.timekeeper.look(self.station.inbox.drained)
+            self._commit_if_due(idle=False)
             for chore in self.chores:
                 chore()
 

@@ -7,18 +7,20 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from feeder.backup import Backups
+from feeder.clock import Clock, to_local
 from feeder.config import Settings
-from feeder.domain import Deployment
+from feeder.domain import Deployment, KnownBy
 from feeder.errors import FeederError
 from feeder.inbox import must_poll
 from feeder.log_reader import LogReader
 from feeder.mounts import file_system
+from feeder.system_time import awaits_synchronisation
+from feeder.timekeeping import Timekeeper, installed_at
 
 LOW_DISK = 500_000_000
 """Bytes free below which a log and its pictures soon run out of room."""
@@ -209,23 +211,38 @@ def _disk(settings: Settings) -> Check:
 
 def _clock(settings: Settings) -> Check:
     """A clock behind the program's own files is wrong for certain; a Pi without a network is."""
-    now = datetime.now(UTC)
-    newest = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
-    local = now.astimezone(settings.deployments[0].zone)
-    found = local.strftime("%Y-%m-%d %H:%M:%S %Z")
-    if now < newest:
+    clock = Clock()
+    try:
+        epochs = LogReader(settings.database).epochs()
+    except FeederError:  # no log yet, or an older release's
+        epochs = []
+    known_by = Timekeeper(clock, epochs, write=lambda epoch: None).look().known_by
+    found = to_local(clock.now(), settings.deployments[0].zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    if known_by is not None:
+        return Check("clock", True, f"{found}, {_VOUCHED[known_by]}")
+    if clock.now().timestamp() < installed_at():
         return Check(
             "clock",
             False,
             f"{found} lies before the program was installed",
             "timedatectl set-ntp true",
         )
-    if (
-        Path("/run/systemd/timesync").is_dir()
-        and not Path("/run/systemd/timesync/synchronized").exists()
-    ):
+    if awaits_synchronisation():
         return Check("clock", False, f"{found}, not synchronised yet", "timedatectl status")
-    return Check("clock", True, found)
+    # A virtual machine or container may be right without knowing: nothing to mend.
+    return Check(
+        "clock",
+        True,
+        f"{found}; the system does not say that it is synchronised, so times are marked with a ?;"
+        " chrony or systemd-timesyncd would let it know",
+    )
+
+
+_VOUCHED = {
+    KnownBy.NETWORK: "synchronised",
+    KnownBy.BATTERY: "as the battery clock has it",
+    KnownBy.ASSUMED: "taken to be right: this system does not say",
+}
 
 
 def _platform() -> Check:

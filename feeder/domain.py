@@ -42,6 +42,34 @@ class TimeSource(StrEnum):
     MTIME = "mtime"
 
 
+class KnownBy(StrEnum):
+    """Who vouches for a computer's clock, the most trustworthy first."""
+
+    NETWORK = "network"
+    BATTERY = "battery"
+    ASSUMED = "assumed"  # this system cannot tell, and nothing speaks against it
+
+
+@dataclass(frozen=True, slots=True)
+class ClockEpoch:
+    """A stretch of one boot in which nobody set the clock: Unix time = since boot + `offset`.
+
+    All times are seconds since that boot: it `began` then at the earliest and `ended` then at the
+    latest, was last `seen`, and every file written before `drained` was in the log. `ended` is
+    None for one that goes on, or whose end nobody saw. `known_by` is None while nobody vouches
+    for the clock.
+    """
+
+    number: int
+    boot: str
+    offset: float
+    began: float
+    seen: float
+    drained: float
+    ended: float | None = None
+    known_by: KnownBy | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """One camera at one place: the folder it fills and where on Earth it stands.
@@ -95,7 +123,8 @@ UNIDENTIFIED_BIRD = Label("unidentified bird", Kind.BIRD, "Aves", "bird1")
 class SettledPath:
     """A file in a drop folder whose size (bytes) and mtime (ns) have stood still.
 
-    `attempt` counts the times it has been read before and sent back.
+    `attempt` counts the times it has been read before and sent back. `written` are the seconds
+    since boot between which it came to be what it is; None where it may have lain there before.
     """
 
     deployment: Deployment
@@ -103,6 +132,7 @@ class SettledPath:
     size: int
     mtime_ns: int
     attempt: int = 0
+    written: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +141,9 @@ class Frame:
 
     `sha256` is hexadecimal, "" where the file was too large to read. `image` is upright RGB,
     possibly reduced while decoding; `width` and `height` are the stored picture's, in pixels.
-    Where there are no pixels, `defect` says why.
+    Where there are no pixels, `defect` says why. `trusted` is False where the clock that gave
+    `captured_at` may be wrong, and `epoch` the number of its epoch, None where no later knowledge
+    can better it.
     """
 
     source: SettledPath
@@ -123,6 +155,8 @@ class Frame:
     height: int | None = None
     image: Image.Image | None = field(default=None, repr=False, compare=False)
     defect: str = ""
+    trusted: bool = True
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class FrameReader:
             if source.attempt + 1 < MAX_ATTEMPTS:
                 raise NotReady(str(bad)) from bad
             return Frame(source, digest, modified, TimeSource.MTIME, defect=str(bad))
-        captured_at, time_source = capture_time(picture, source.deployment.zone) or (
+        captured_at, time_source = capture_time(picture, source.deployment.zone, modified) or (
             modified,
             TimeSource.MTIME,
         )
@@ -102,8 +102,13 @@ def read_settled(source: SettledPath) -> bytes:
     return data
 
 
-def capture_time(picture: Picture, zone: ZoneInfo | None) -> tuple[datetime, TimeSource] | None:
-    """The picture's EXIF time in UTC and its source; None where absent or meaningless."""
+def capture_time(
+    picture: Picture, zone: ZoneInfo | None, modified: datetime
+) -> tuple[datetime, TimeSource] | None:
+    """The picture's EXIF time in UTC and its source; None where absent or meaningless.
+
+    Where the clocks go back, a local time means two instants: the one nearer to `modified`.
+    """
     found = _TAKEN.fullmatch(picture.taken)
     if found is None:
         return None
@@ -117,7 +122,7 @@ def capture_time(picture: Picture, zone: ZoneInfo | None) -> tuple[datetime, Tim
     if found["zone"]:
         aware = datetime.fromisoformat(naive.isoformat() + found["zone"])
         return aware.astimezone(UTC), TimeSource.EXIF_OFFSET
-    return to_utc(naive, zone), TimeSource.EXIF
+    return to_utc(naive, zone, modified), TimeSource.EXIF
 
 
 def _modified(source: SettledPath) -> datetime:

@@ -38,6 +38,9 @@ _WATCHDOG_LOG = logging.getLogger("watchdog")
 MAX_WAITING = 10_000
 """Paths held in memory at once; beyond that the scan brings them when there is room."""
 
+EVENT_SECONDS = 5.0
+"""How long before its event, at most, a file was written."""
+
 SCAN_STEP = 500
 """Folder entries looked at between two looks at the new frames."""
 
@@ -121,7 +124,7 @@ class Inbox:
         ]
         self._fresh = _Waiting()
         self._backlog = _Waiting()
-        self._dirty: dict[Path, Deployment] = {}
+        self._dirty: dict[Path, tuple[Deployment, float]] = {}
         self._dirty_lock = threading.Lock()
         self._stirred = threading.Event()
         self._overflowed = False
@@ -130,6 +133,8 @@ class Inbox:
         self._scan_due = self._clock.monotonic()
         self._scan_wanted = False
         self._scan_moved = self._scan_due
+        self._scan_began = 0.0
+        self._scanned: float | None = None  # when the last whole scan began, in seconds since boot
 
     def start(self) -> None:
         """Begins to watch; folders that are not there yet are waited for."""
@@ -183,6 +188,14 @@ class Inbox:
         waiting = self._scan_wanted or self._dirty or self._fresh or self._backlog
         return scanned and not waiting
 
+    @property
+    def drained(self) -> float | None:
+        """Seconds since boot before which every file that was written has been taken.
+
+        None while a path waits, or before the first whole scan.
+        """
+        return None if self._dirty or self._fresh or self._backlog else self._scanned
+
     def is_picture_name(self, name: str) -> bool:
         """False for hidden files and the names that uploads use until they are complete."""
         return not name.startswith(".") and not name.lower().endswith(self._settings.ignore)
@@ -190,10 +203,11 @@ class Inbox:
     def _mark(self, deployment: Deployment, path: Path) -> None:
         """Called by the watcher's thread: notes that something happened to `path`."""
         with self._dirty_lock:
-            if path in self._dirty or len(self._dirty) < MAX_WAITING:
-                self._dirty[path] = deployment
-            else:
-                self._overflowed = True
+            if path not in self._dirty:
+                if len(self._dirty) < MAX_WAITING:
+                    self._dirty[path] = deployment, self._clock.since_boot()
+                else:
+                    self._overflowed = True
         self._stirred.set()
 
     def _mark_overflow(self) -> None:
@@ -207,7 +221,7 @@ class Inbox:
         with self._dirty_lock:
             dirty, self._dirty = self._dirty, {}
             overflowed, self._overflowed = self._overflowed, False
-        for path, deployment in dirty.items():
+        for path, (deployment, at) in dirty.items():
             if path in self._fresh or not self._is_candidate(path, deployment):
                 continue
             if len(self._fresh) >= MAX_WAITING:
@@ -219,6 +233,7 @@ class Inbox:
                 overflowed = overflowed or path.is_dir()
             elif not self._is_recorded(source):
                 self._backlog.drop(path)
+                source = self._written(source, at - EVENT_SECONDS)
                 self._fresh.push(source, self._clock.monotonic() + self._settings.settle_seconds)
         # A scan under way may have passed the place already, so another one follows it.
         self._scan_wanted = self._scan_wanted or overflowed
@@ -240,10 +255,15 @@ class Inbox:
             if current is None:
                 continue
             if (current.size, current.mtime_ns) != (then.size, then.mtime_ns):
+                current = self._written(current, then.written[0] if then.written else None)
                 waiting.push(current, now + self._settings.settle_seconds)
             elif not self._is_recorded(current):
                 return then
         return None
+
+    def _written(self, source: SettledPath, after: float | None) -> SettledPath:
+        """The path as it is now, which it came to be `after`, in seconds since boot."""
+        return replace(source, written=None if after is None else (after, self._clock.since_boot()))
 
     def _advance_scan(self) -> None:
         """Runs a part of the scan: starts one when due, stops where memory is full."""
@@ -257,12 +277,14 @@ class Inbox:
                 self._keep_watching(watch)
             self._scan_moved = self._clock.monotonic()
             self._scan = self._walk_all()
+            self._scan_began = self._clock.since_boot()
         self._scan_moved = self._clock.monotonic()
         for _ in range(SCAN_STEP):
             if len(self._backlog) >= MAX_WAITING:
                 return
             source = next(self._scan, None)
             if source is None:
+                self._scanned = self._scan_began
                 self._scan_due = self._clock.monotonic() + self._scan_interval()
                 self._scan = None
                 return
@@ -270,6 +292,7 @@ class Inbox:
             if known:
                 continue
             if not self._is_recorded(source):
+                source = self._written(source, self._scanned)
                 self._backlog.push(source, now + self._settings.settle_seconds)
             elif self._on_recorded is not None:
                 self._on_recorded(source)

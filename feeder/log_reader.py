@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from feeder import schema
+from feeder import clock_ledger, schema
 from feeder.clock import parse_utc, utc_text
+from feeder.domain import ClockEpoch
 from feeder.errors import LogbookError
 from feeder.log_file import BUSY_SECONDS, RESTORE, is_damage, problems
 
@@ -40,7 +41,10 @@ class LogReader:
     path: Path
 
     def sightings(self, query: Query) -> Iterator[dict[str, Any]]:
-        """Rows of the view `sighting`, or `verdict`, newest first; `timestamp` is a UTC datetime.
+        """Rows of the view `sighting`, or `verdict`, newest first; times are UTC datetimes.
+
+        `timestamp_trusted` is False where the clock that gave it may have been wrong;
+        `timestamp_recorded` is the time as first written where it was corrected, else None.
 
         `species` matches the label, the scientific name or the eBird code. Raises LogbookError
         where there is no log yet.
@@ -66,9 +70,13 @@ class LogReader:
         values.append(-1 if query.limit is None else query.limit)
         with self._connect() as connection:
             for row in connection.execute(sql, values):
+                first = row.get("timestamp_recorded")
                 yield {
                     **row,
                     "timestamp": parse_utc(row["timestamp"]),
+                    # A log that no daemon of this release has opened yet lacks these two.
+                    "timestamp_trusted": bool(row.get("timestamp_trusted", True)),
+                    "timestamp_recorded": parse_utc(first) if first else None,
                     "runners_up": json.loads(row["runners_up"]),
                 }
 
@@ -88,6 +96,12 @@ class LogReader:
             rows = connection.execute(sql, (model_digest,)).fetchall()
         vectors = [np.frombuffer(row["vector"], "<f2").astype(np.float32) for row in rows]
         return [row["media_id"] for row in rows], np.array(vectors)
+
+    def epochs(self) -> list[ClockEpoch]:
+        """What is known of this computer's clock, the oldest epoch first."""
+        with self._connect() as connection:
+            connection.row_factory = None
+            return clock_ledger.epochs(connection)
 
     def problems(self) -> list[str]:
         """What SQLite's own quick check finds wrong; empty where nothing is."""

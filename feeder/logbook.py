@@ -1,5 +1,5 @@
-"""The log, written. `log_reader` reads it, `picture_log` says where pictures lie; no other file
-but the schema holds SQL."""
+"""The log, written. `log_reader` reads it, `picture_log` says where pictures lie, `clock_ledger`
+has the clock's part of the SQL; no other file but the schema holds any."""
 
 import json
 import os
@@ -10,8 +10,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from feeder import clock_ledger
 from feeder.clock import Clock, utc_text
-from feeder.domain import Deployment, Frame, Label, Prediction, SettledPath, unclassified
+from feeder.domain import (
+    ClockEpoch,
+    Deployment,
+    Frame,
+    Label,
+    Prediction,
+    SettledPath,
+    unclassified,
+)
 from feeder.errors import LogbookError, LogUnavailable
 from feeder.log_file import explained, open_for_writing
 
@@ -49,6 +58,7 @@ class Logbook:
         self._pending: list[_Row] = []
         self._pending_paths: set[tuple[Any, ...]] = set()
         self._pending_digests: set[tuple[str, str]] = set()
+        self._pending_epochs: dict[int, ClockEpoch] = {}
         self._oldest = 0.0
         self._ids: dict[str, int] = {}
         self._is_open = True
@@ -80,6 +90,14 @@ class Logbook:
         """Takes note that a path holds bytes the log already has, for the next commit."""
         self._take(_Row(_without_pixels(frame), None, self._clock.now()))
 
+    def append_epoch(self, epoch: ClockEpoch) -> None:
+        """Takes what is known of the clock, for the next commit."""
+        self._pending_epochs[epoch.number] = epoch
+
+    def epochs(self) -> list[ClockEpoch]:
+        """What is known of the clock, the oldest epoch first."""
+        return clock_ledger.epochs(self._connection)
+
     def has_path(self, source: SettledPath) -> bool:
         """Whether this path, at this size and mtime, is done."""
         key = _path_key(source)
@@ -108,6 +126,11 @@ class Logbook:
         return len(self._pending)
 
     @property
+    def has_news(self) -> bool:
+        """Whether something is known of the clock that a later frame's time may depend on."""
+        return bool(self._pending_epochs)
+
+    @property
     def pending_seconds(self) -> float:
         """How long the oldest of them has waited."""
         return self._clock.monotonic() - self._oldest if self._pending else 0.0
@@ -118,7 +141,7 @@ class Logbook:
         Raises LogUnavailable where the disk is full or the database stays locked, LogDamaged, and
         LogbookError where the file was taken away; everything is still pending then.
         """
-        if not self._pending:
+        if not self._pending and not self._pending_epochs:
             return
         if not self._is_open:
             raise LogUnavailable(f"waiting for a sound log at {self._path}")
@@ -130,8 +153,10 @@ class Logbook:
         with explained(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
+                clock_ledger.write(self._connection, self._pending_epochs.values())
                 for row in self._pending:
                     self._write_or_explain(row)
+                clock_ledger.correct(self._connection)
                 self._connection.execute("COMMIT")
             except BaseException:
                 # SQLite has rolled back by itself after some errors, a full disk among them.
@@ -143,6 +168,7 @@ class Logbook:
         self._pending.clear()
         self._pending_paths.clear()
         self._pending_digests.clear()
+        self._pending_epochs.clear()
         if self.on_commit is not None:
             self.on_commit(durable)
 
@@ -254,11 +280,14 @@ class Logbook:
             frame.width,
             frame.height,
             utc_text(row.received_at),
+            frame.trusted,
+            frame.epoch,
         )
         return self._one(
             "INSERT INTO media (deployment_id, sha256, timestamp, timestamp_source, file_path,"
-            " file_name, file_mediatype, file_size, width, height, received_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING media_id",
+            " file_name, file_mediatype, file_size, width, height, received_at,"
+            " timestamp_trusted, clock_epoch_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING media_id",
             values,
         ), True
 

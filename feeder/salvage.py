@@ -9,7 +9,9 @@ from typing import Any
 from feeder import schema
 from feeder.log_file import explained, open_for_writing
 
-_BY_ROWID = ("deployment", "model", "vocabulary", "media", "observation", "embedding")
+_BY_ROWID = (
+    "deployment", "model", "vocabulary", "clock_epoch", "media", "observation", "embedding",
+)  # fmt: skip
 """Tables whose rows are only ever added, so that what is missing has the highest numbers; those
 that others refer to first."""
 

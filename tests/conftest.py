@@ -71,6 +71,12 @@ class FakeClock:
         return Clock(
             now=lambda: self.start + timedelta(seconds=self.seconds - 1000),
             monotonic=lambda: self.seconds,
+            since_boot=lambda: self.seconds,
+            boot_id=lambda: "a boot",
+            synchronised=lambda: True,
+            synchronised_at=lambda: None,
+            battery=lambda: None,
+            early_offset=lambda: None,
         )
 
 

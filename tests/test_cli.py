@@ -3,10 +3,14 @@
 import csv
 import io
 import json
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,6 +19,7 @@ from feeder import config
 from feeder.bundle import golden_image
 from feeder.cli import app
 from feeder.cli.sightings import instant
+from feeder.clock import Clock
 from feeder.errors import FeederError
 from tests.tiny_bundle import make_tiny_clip, write_hub_files
 
@@ -184,14 +189,36 @@ def test_an_unknown_time_or_camera_is_wrong_usage(feeder: Callable[..., Result])
     assert "garden" in feeder("sightings", "--deployment", "pond").output
 
 
-def test_days_follow_the_zone_through_clock_changes() -> None:
-    """The last moment of a day is the next local midnight, also when the clocks change."""
-    from zoneinfo import ZoneInfo
+def test_an_untrusted_time_is_marked(feeder: Callable[..., Result], path: Path) -> None:
+    """A `?` follows it on the table; JSON and CSV say so, and what was first written."""
+    log_one(feeder, path)
+    with closing(sqlite3.connect(path.parent / "data" / "feeder.db")) as log:
+        log.execute("UPDATE media SET timestamp_trusted = 0")
+        log.commit()
+    assert "2026-05-01 21:30:00?\t" in feeder("sightings").stdout
+    assert "2026-05-01 21:30:00?\t" in feeder("sightings", "--all").stdout
+    (found,) = json.loads(feeder("sightings", "--json").stdout)
+    assert (found["timestamp_trusted"], found["timestamp_recorded"]) == (False, None)
+    (row,) = csv.DictReader(io.StringIO(feeder("sightings", "--csv").stdout))
+    assert (row["timestamp_trusted"], row["timestamp_recorded"]) == ("0", "")
 
-    dublin = ZoneInfo("Europe/Dublin")
-    since = instant("2026-10-25", dublin, "--since")
-    until = instant("2026-10-25", dublin, "--until", end=True)
-    assert (until - since).total_seconds() == 25 * 3600
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Dublin", "2026-10-25", 25),
+        ("Europe/Dublin", "2026-03-29", 23),
+        ("America/New_York", "2026-11-01", 25),
+        ("America/New_York", "2026-03-08", 23),
+        ("Australia/Lord_Howe", "2026-04-05", 24.5),
+        ("Australia/Lord_Howe", "2026-10-04", 23.5),
+    ],
+)
+def test_days_follow_the_zone_through_clock_changes(zone: str, day: str, hours: float) -> None:
+    """The last moment of a day is the next local midnight, also when the clocks change."""
+    since = instant(day, ZoneInfo(zone), "--since")
+    until = instant(day, ZoneInfo(zone), "--until", end=True)
+    assert (until - since).total_seconds() == hours * 3600
 
 
 def test_adding_a_label_is_adding_a_name(feeder: Callable[..., Result]) -> None:
@@ -255,6 +282,31 @@ def test_the_doctor_finds_a_healthy_feeder_well(feeder: Callable[..., Result], p
     assert result.exit_code == 0
     assert checks["watcher (garden)"]["found"].startswith("native")
     assert {"model", "log", "disk", "clock", "platform"} <= set(checks)
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        ({"synchronised": lambda: True}, "synchronised"),
+        ({"battery": lambda: time.time()}, "as the battery clock has it"),
+        ({"synchronised": lambda: None}, "taken to be right: this system does not say"),
+        ({}, "the system does not say that it is synchronised, so times are marked with a ?"),
+    ],
+)
+def test_the_doctor_says_what_the_clock_is_worth(
+    answers: dict[str, Callable[[], object]],
+    found: str,
+    feeder: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It names who vouches for the clock; a machine whose host keeps the time is not ill."""
+    nobody = {"synchronised": lambda: False, "synchronised_at": lambda: None}
+    clock = Clock(**{**nobody, "battery": lambda: None, **answers})  # type: ignore[arg-type]
+    monkeypatch.setattr("feeder.doctor.Clock", lambda: clock)
+    monkeypatch.setattr("feeder.doctor.awaits_synchronisation", lambda: False)
+    checks = {check["name"]: check for check in json.loads(feeder("doctor", "--json").stdout)}
+    assert checks["clock"]["well"]
+    assert found in checks["clock"]["found"]
 
 
 def test_the_doctor_says_how_to_mend(feeder: Callable[..., Result], path: Path) -> None:

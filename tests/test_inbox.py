@@ -8,7 +8,7 @@ import pytest
 
 from feeder.config import InboxSection
 from feeder.domain import Deployment, SettledPath
-from feeder.inbox import Inbox, _is_alive
+from feeder.inbox import EVENT_SECONDS, Inbox, _is_alive
 from feeder.mounts import file_system
 from tests.conftest import FakeClock
 
@@ -126,6 +126,33 @@ def test_hidden_files_and_uploads_are_left_alone(
     drain(inbox)
     time.advance(SETTLE)
     assert drain(inbox) == []
+
+
+def test_it_says_when_a_file_came_and_what_is_drained(
+    open_inbox: OpenInbox, folder: Path, time: FakeClock
+) -> None:
+    """Files of the first scan may be of any age; a later one came since the scan before it."""
+    (folder / "old.jpg").write_bytes(b"1")
+    inbox = open_inbox(polling_seconds=10.0)
+    assert inbox.drained is None
+    assert drain(inbox) == []
+    assert inbox.drained is None, "one path waits"
+    time.advance(SETTLE)
+    (old,) = drain(inbox)
+    assert old.written is None
+    assert inbox.drained == 1000.0
+    (folder / "new.jpg").write_bytes(b"2")
+    time.advance(10.0)
+    assert drain(inbox) == []
+    time.advance(SETTLE)
+    (new,) = [source for source in drain(inbox) if source.path.name == "new.jpg"]
+    assert new.written == (1000.0, 1011.0)
+    (folder / "old.jpg").write_bytes(b"changed")
+    inbox._mark(Deployment("garden", folder), folder / "old.jpg")
+    assert drain(inbox) == []
+    time.advance(SETTLE)
+    (again,) = [source for source in drain(inbox) if source.path.name == "old.jpg"]
+    assert again.written == (1012.0 - EVENT_SECONDS, 1012.0)
 
 
 def test_only_regular_files_are_given(

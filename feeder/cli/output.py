@@ -76,9 +76,10 @@ def write_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_jsonable))
 
 
-def local(instant: datetime, zone: ZoneInfo | None) -> str:
-    """`2026-05-01 08:30:00`, in the zone people live in."""
-    return to_local(instant, zone).strftime("%Y-%m-%d %H:%M:%S")
+def local(instant: datetime, zone: ZoneInfo | None, *, trusted: bool = True) -> str:
+    """`2026-05-01 08:30:00`, in the zone people live in; a `?` follows where it may be wrong."""
+    text = to_local(instant, zone).strftime("%Y-%m-%d %H:%M:%S")
+    return text if trusted else f"{text}?"
 
 
 def percent(probability: float | None) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 from feeder import config
 from feeder.cli.output import examples, local, percent, say
 from feeder.cli.wiring import open_care, open_station, sole_writer
+from feeder.clock import Clock
 from feeder.config import Settings
 from feeder.daemon import Daemon, Station
 from feeder.domain import Frame, ObservationType, Prediction
@@ -19,6 +20,7 @@ from feeder.housekeeping import Housekeeping
 from feeder.logbook import printable, relative_name
 from feeder.picture_log import PictureLog
 from feeder.service_manager import notify
+from feeder.timekeeping import Timekeeper
 
 log = logging.getLogger("feeder.cli")
 
@@ -61,7 +63,12 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
     """Runs the daemon on these settings, and at the end puts away what it logged last."""
     care = open_care(settings)
     logbook = care.open(_Waiting())
-    housekeeping = Housekeeping(settings, PictureLog.open(settings.database))
+    timekeeper = Timekeeper(Clock(), logbook.epochs(), logbook.append_epoch)
+    housekeeping = Housekeeping(
+        settings,
+        PictureLog.open(settings.database),
+        clock_is_trusted=timekeeper.is_trusted,
+    )
     if care.restored is not None:
         housekeeping.restored(care.restored.since)
     logbook.on_commit = housekeeping.logged
@@ -73,6 +80,7 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
         logbook,
         load=lambda: open_station(config.load(path), logbook, housekeeping.met),
         report=lambda frame, prediction, ms: printer.say(_line(frame, prediction, ms)),
+        timekeeper=timekeeper,
         chores=[lambda: housekeeping.turn(daemon.station.settings)],
         on_restored=lambda done: housekeeping.restored(done.since),
     )
@@ -146,7 +154,7 @@ def _line(frame: Frame, prediction: Prediction, ms: float) -> Text:
     elif prediction.observation_type is ObservationType.UNCLASSIFIED:
         what = f"unclassified: {prediction.reason}"
     line = Text.assemble(
-        local(frame.captured_at, frame.source.deployment.zone),
+        local(frame.captured_at, frame.source.deployment.zone, trusted=frame.trusted),
         f"  {printable(relative_name(frame.source)):<16}",
         (f"  {what:<24}", _COLOUR[prediction.observation_type]),
     )

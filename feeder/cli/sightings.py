@@ -52,7 +52,8 @@ def sightings(
     """Lists what was seen, newest first; local times on screen.
 
     WHEN is `today`, `yesterday`, `2026-05-01` or `2026-05-01T06:30`, in the zone of the
-    deployment (of the first one without --deployment).
+    deployment (of the first one without --deployment). A `?` follows a time that the computer
+    wrote before it knew the time.
     """
     settings = config.load(path)
     zones = {one.name: one.zone for one in settings.deployments}
@@ -75,7 +76,9 @@ def sightings(
         writer = csv.writer(sys.stdout, lineterminator="\n")
         columns: list[str] = []
         for row in rows:
-            row["timestamp"] = utc_text(row["timestamp"])
+            for column in ("timestamp", "timestamp_recorded"):
+                row[column] = utc_text(row[column]) if row[column] else ""
+            row["timestamp_trusted"] = int(row["timestamp_trusted"])
             row["runners_up"] = "; ".join(other["label"] for other in row["runners_up"])
             if not columns:
                 columns = list(row)
@@ -87,7 +90,7 @@ def sightings(
             (
                 (
                     row["media_id"],
-                    local(row["timestamp"], zones.get(row["deployment"])),
+                    _time(row, zones),
                     row["observation_type"],
                     row["deployment"],
                     row["file_name"],
@@ -102,7 +105,7 @@ def sightings(
             (
                 (
                     row["media_id"],
-                    local(row["timestamp"], zones.get(row["deployment"])),
+                    _time(row, zones),
                     row["label"],
                     percent(row["classification_probability"]),
                     row["deployment"],
@@ -127,6 +130,11 @@ def _with_pictures(rows: list[dict[str, Any]], settings: Settings) -> list[dict[
     finally:
         pictures.close()
     return rows
+
+
+def _time(row: dict[str, Any], zones: dict[str, ZoneInfo | None]) -> str:
+    zone = zones.get(row["deployment"])
+    return local(row["timestamp"], zone, trusted=row["timestamp_trusted"])
 
 
 def instant(text: str, zone: ZoneInfo | None, option: str, *, end: bool = False) -> datetime:

@@ -33,6 +33,7 @@ from feeder.inbox import Inbox
 from feeder.log_care import LogCare
 from feeder.logbook import Logbook
 from feeder.reserve import Reserve
+from feeder.timekeeping import Timekeeper
 from tests.conftest import FakeClock
 from tests.feeder_process import picture
 from tests.reliability.ledger import audit
@@ -89,7 +90,12 @@ class Life(RuleBasedStateMachine):
             classifier=Shared.classifier,
         )
         self.daemon = Daemon(
-            station, logbook, load=lambda: station, report=lambda *_: None, clock=clock
+            station,
+            logbook,
+            load=lambda: station,
+            report=lambda *_: None,
+            timekeeper=Timekeeper(clock, logbook.epochs(), logbook.append_epoch),
+            clock=clock,
         )
         self.daemon._register()
 
