@@ -62,10 +62,10 @@ class SignOfLife:
         late = [part for part, since in self.parts.items() if now - since() > self.allowed]
         # All share a thread, so that the one which hangs makes the others late in time.
         said = self._late if self._late in late else next(iter(late), "")
+        if self._late and self._late not in late:
+            log.info("%s gets on again", self._late)
         if said and said != self._late:
             log.error("%s has made no progress for over %g s; %s", said, self.allowed, MEANWHILE)
-        elif self._late and not said:
-            log.info("%s gets on again", self._late)
         self._late = said
         if said:
             notify(f"STATUS={said} makes no progress; {self.status()}")

@@ -204,13 +204,22 @@ def test_a_clock_a_year_ahead_deletes_nothing(
 
 def test_nothing_is_deleted_while_the_clock_is_unknown(make: MakeGarden) -> None:
     """No limit counts before the clock is known to be right."""
-    garden = with_history(make("max_days = 3\nmax_gigabytes = 0.000000001\nkeep_last = 0"))
+    garden = make("max_gigabytes = 0.000000001\nkeep_last = 0")
+    garden.shoot("robin.jpg", days_ago=30)
     garden.is_clock_right = False
     garden.tidy()
-    assert len(garden.files()) == 2
+    assert len(garden.files()) == 1
     garden.is_clock_right = True
     garden.tidy()
     assert garden.files() == []
+
+
+def test_weeks_of_frames_vouch_for_a_clock_that_nobody_sets(make: MakeGarden) -> None:
+    """A computer without network time does not fill its disk for ever."""
+    garden = with_history(make("max_days = 3\nkeep_last = 0"))
+    garden.is_clock_right = False
+    garden.tidy()
+    assert garden.files() == ["garden/recent1.jpg"]
 
 
 # After the commit

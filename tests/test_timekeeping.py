@@ -24,6 +24,7 @@ from feeder.domain import (
     TimeSource,
     unclassified,
 )
+from feeder.errors import LogUnavailable
 from feeder.log_reader import LogReader, Query
 from feeder.logbook import Logbook
 from feeder.timekeeping import Timekeeper, duration
@@ -329,7 +330,7 @@ def test_a_locked_log_loses_nothing_of_the_clock(pi: Feeder) -> None:
     pi.logbook._connection.execute("PRAGMA busy_timeout = 1")
     with closing(sqlite3.connect(pi.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
+        with pytest.raises(LogUnavailable, match="another program"):
             pi.look()
         assert pi.logbook.has_news
         assert pi.times()[name][1] is False

@@ -31,6 +31,7 @@ from feeder.inbox import Inbox
 from feeder.log_reader import LogReader, Query
 from feeder.logbook import Logbook
 from feeder.timekeeping import Timekeeper
+from tests.care import plain_care
 from tests.computer import Computer
 from tests.feeder_process import FeederProcess, picture
 from tests.reliability.tally import Tally
@@ -86,7 +87,13 @@ class World:
         reader, classifier = self.pieces
         inbox = Inbox(self.settings.deployments, self.settings.inbox, logbook.has_path, clock)
         self.daemon = Daemon(
-            Station(self.settings, inbox, reader, classifier),  # type: ignore[arg-type]
+            Station(
+                self.settings,
+                plain_care(self.settings.database, clock),
+                inbox,
+                reader,
+                classifier,  # type: ignore[arg-type]
+            ),
             logbook,
             load=lambda: self.daemon.station,  # type: ignore[union-attr]
             report=self.note,

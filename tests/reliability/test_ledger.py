@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import tempfile
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,16 +23,14 @@ from hypothesis.stateful import (
 )
 
 from feeder import config, daemon
-from feeder.backup import Backups
 from feeder.classifier import Classifier
 from feeder.daemon import Daemon, Station
 from feeder.decoder_process import DecoderProcess
 from feeder.frames import FrameReader
 from feeder.inbox import Inbox
-from feeder.log_care import LogCare
 from feeder.logbook import Logbook
-from feeder.reserve import Reserve
 from feeder.timekeeping import Timekeeper
+from tests.care import plain_care
 from tests.conftest import FakeClock
 from tests.feeder_process import picture
 from tests.reliability.ledger import audit
@@ -76,15 +73,9 @@ class Life(RuleBasedStateMachine):
         clock = self.time.clock
         logbook = Logbook.open(self.settings.database, clock)
         logbook._connection.execute("PRAGMA busy_timeout = 1")
-        care = LogCare(
-            Backups(self.settings.database, self.settings.backups, 3),
-            Reserve(self.root / "reserve", 0),
-            timedelta(days=1),
-            clock=clock,
-        )
         station = Station(
             settings=self.settings,
-            care=care,
+            care=plain_care(self.settings.database, clock),
             inbox=Inbox(self.settings.deployments, self.settings.inbox, logbook.has_path, clock),
             reader=FrameReader(Shared.decoder, max_bytes=10**7, min_edge=32),
             classifier=Shared.classifier,

@@ -85,7 +85,7 @@ def test_waiting_for_the_log_is_no_stall(
     other = sqlite3.connect(feeder.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     picture(feeder.folder / "b.jpg", 2)
-    feeder.until(lambda: "waiting to write the log" in feeder.said())
+    feeder.until(lambda: "waiting for another program" in feeder.said())
     before = manager.signs
     feeder.until(lambda: manager.signs > before + 12)
     other.execute("ROLLBACK")
