@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from feeder.bundle import (
+    Bundle,
     Graph,
     Manifest,
     Preprocessing,
@@ -45,6 +46,15 @@ def make_tiny_clip(folder: Path, *, seed: int = 0) -> Path:
     np.save(folder / "self_test.npy", unit(views.mean(axis=0, keepdims=True))[0])
     test = SelfTest(file="self_test.npy", min_cosine=0.9)
     seal(folder, manifest.model_copy(update={"self_test": test}))
+    return folder
+
+
+def move_weights_out(folder: Path) -> Path:
+    """Gives each graph of a bundle its weights in a file beside it, as the exporter does."""
+    for path in (folder / "onnx").glob("*.onnx"):
+        graph = onnx.load(path)
+        onnx.save_model(graph, path, save_as_external_data=True, location=f"{path.name}_data")
+    seal(folder, Bundle.open_unsealed(folder).manifest)
     return folder
 
 
