@@ -57,7 +57,8 @@ class Chore(Protocol):
 class Station:
     """Everything one configuration wires together. `close` lets go of it.
 
-    `scenes` holds what each deployment's camera usually sees.
+    `scenes` holds what each deployment's camera usually sees. `stands_in` says that the classifier
+    is not the configured one, which is refused; `notice` is what the owner must know of it.
     """
 
     settings: Settings
@@ -65,6 +66,8 @@ class Station:
     reader: FrameReader
     classifier: Classifier
     scenes: defaultdict[str, Scene] = field(default_factory=lambda: defaultdict(Scene))
+    stands_in: bool = False
+    notice: str = ""
 
     def changed(self, frame: Frame) -> Box | None:
         """Where the frame differs from the last ones of its camera; None where it is off."""
@@ -176,6 +179,22 @@ class Daemon:
         """Asks the loop to read the configuration again."""
         self._reloading = True
 
+    def adopt(self, replacement: Station) -> None:
+        """Runs on `replacement` from the next frame on; the old station is closed."""
+        self.station.close()
+        replacement.scenes = self.station.scenes  # the cameras are where they were
+        self.station = replacement
+        self.logbook.forget_deployments()
+        self._register()
+        self.station.inbox.start()
+        notify(f"STATUS={self._status()}")
+
+    def tell(self, notice: str) -> None:
+        """Puts `notice` before all else in the service's state, for as long as the station runs."""
+        if notice != self.station.notice:
+            self.station.notice = notice
+            notify(f"STATUS={self._status()}")
+
     def _listen(self) -> None:
         def on_stop(number: int, _: FrameType | None) -> None:
             self.stop()
@@ -206,12 +225,7 @@ class Daemon:
             hint = error.hint if isinstance(error, FeederError) else ""
             log.error("config kept as it was: %s %s", error, hint)
         else:
-            self.station.close()
-            replacement.scenes = self.station.scenes  # the cameras are where they were
-            self.station = replacement
-            self.logbook.forget_deployments()
-            self._register()
-            self.station.inbox.start()
+            self.adopt(replacement)
             log.info("config reloaded from %s", self.station.settings.path)
         notify("READY=1", f"STATUS={self._status()}")
 
@@ -274,5 +288,5 @@ class Daemon:
             notify("WATCHDOG=1", f"STATUS={self._status()}")
 
     def _status(self) -> str:
-        states = "; ".join(self.station.inbox.watchers().values())
-        return f"{states}; {self.logbook.pending} rows pending"
+        states = [*self.station.inbox.watchers().values(), f"{self.logbook.pending} rows pending"]
+        return "; ".join([self.station.notice, *states] if self.station.notice else states)

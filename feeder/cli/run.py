@@ -11,12 +11,14 @@ from rich.text import Text
 
 from feeder import config
 from feeder.cli.output import examples, local, percent, say
+from feeder.cli.stand_in import open_station_somehow
 from feeder.cli.wiring import open_station
 from feeder.config import Settings
 from feeder.daemon import Daemon, Station
 from feeder.domain import Frame, ObservationType, Prediction
 from feeder.errors import LogbookError
 from feeder.logbook import Logbook, printable, relative_name
+from feeder.model_watch import ModelWatch
 
 log = logging.getLogger("feeder.cli")
 
@@ -62,15 +64,19 @@ def run(path: Path, once: bool) -> None:
 
 def _daemon(path: Path, settings: Settings) -> Daemon:
     logbook = Logbook.open(settings.database)
-    station = open_station(settings, logbook)
+    station = open_station_somehow(settings, logbook)
     printer = _Printer()
     printer.say(_greeting(station))
-    return Daemon(
+    daemon = Daemon(
         station,
         logbook,
         load=lambda: open_station(config.load(path), logbook),
         report=lambda frame, prediction, ms: printer.say(_line(frame, prediction, ms)),
     )
+    daemon.chores = [
+        ModelWatch(daemon, load=lambda settings: open_station(settings, logbook)),
+    ]
+    return daemon
 
 
 class _Printer:
@@ -96,6 +102,8 @@ def _greeting(station: Station) -> str:
     classifier, settings = station.classifier, station.settings
     lines = [f"watching  {one.folder}  ({one.name})" for one in settings.deployments]
     lines.append(f"model     {classifier.bundle.manifest.name}, {len(classifier.labels)} labels")
+    if station.stands_in:
+        lines.append(f"          it stands in for {settings.bundle_name}, which is refused")
     if skipped := classifier.embeddings.skipped:
         more = f" and {len(skipped) - SHOWN_SKIPPED} more" if len(skipped) > SHOWN_SKIPPED else ""
         lines.append(f"          it does not know {', '.join(skipped[:SHOWN_SKIPPED])}{more}")

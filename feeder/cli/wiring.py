@@ -51,13 +51,18 @@ def open_classifier(
     )
 
 
-def open_station(settings: Settings, logbook: Logbook) -> Station:
-    """Everything the daemon runs on, with drop folders made where they belong to this config."""
+def open_station(
+    settings: Settings, logbook: Logbook, classifier: Classifier | None = None
+) -> Station:
+    """Everything the daemon runs on, with drop folders made where they belong to this config.
+
+    `classifier` stands in for the configured one.
+    """
     for deployment in settings.deployments:
         # A folder elsewhere may be a mount that is not there yet; making it would hide that.
         if deployment.folder.is_relative_to(settings.path.parent):
             _make_folder(deployment.folder)
-    classifier = open_classifier(settings)
+    classifier = classifier or open_classifier(settings)
     limits = settings.frames
     return Station(
         settings=settings,
