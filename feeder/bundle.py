@@ -175,7 +175,7 @@ class Bundle:
             data = path.read_bytes()
         except OSError as error:
             raise _unreadable(path, error) from error
-        self._hold(name, hashlib.sha256(data).hexdigest())
+        self.hold(name, hashlib.sha256(data).hexdigest())
         return data
 
     def path(self, name: str) -> Path:
@@ -191,15 +191,18 @@ class Bundle:
             digest = file_digest(path)
         except OSError as error:
             raise _unreadable(path, error) from error
-        self._hold(name, digest)
+        self.hold(name, digest)
 
     def _place(self, name: str) -> Path:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise BundleError(f"{self.folder / MANIFEST} names {name}, outside its folder.")
         return self.folder / name
 
-    def _hold(self, name: str, digest: str) -> None:
-        """Holds a file's digest against the manifest; a bundle in the making has none yet."""
+    def hold(self, name: str, digest: str) -> None:
+        """Holds the SHA-256 of a file's bytes against the manifest; raises BundleError.
+
+        A bundle in the making has no digests yet.
+        """
         if self.manifest.files and digest != self.manifest.files.get(name):
             self._compared.discard(name)
             raise BundleError(

@@ -11,9 +11,10 @@ import logging
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from feeder.bundle import Bundle, file_digest
+from feeder.bundle import Bundle
 from feeder.errors import BundleError
 
 log = logging.getLogger("feeder.weights")
@@ -27,37 +28,49 @@ _STEP = 1 << 20
 def private_copy(bundle: Bundle, names: Sequence[str], cache: Path) -> Path:
     """A folder below `cache` that holds the files `names` of `bundle` under the same names.
 
-    Both are compared with the manifest each time: the bundle's, so that a damaged one is refused,
-    and the copy, which is made again where it is damaged. Raises BundleError.
+    Each time the bundle's files are compared with the manifest, so that a damaged one is refused,
+    and the copies with them; a damaged copy is made again. Raises BundleError.
     """
     folder = cache / "weights" / bundle.digest[:16]
     for name in names:
-        bundle.compare(name)
-        if not _is_whole(folder / name, bundle.manifest.files[name]):
+        if not _is_same(bundle, name, folder / name):
             try:
                 _copy(bundle, name, folder / name)
             except OSError as error:
+                bundle.compare(name)  # says so where it is the bundle's fault
                 raise BundleError(
                     f"{bundle.folder / name} cannot be copied to {folder}: {error.strerror}.",
                     "Make room there, or let the daemon's user write to it: a model is run from a "
                     "copy of its weights.",
                 ) from error
-    os.utime(folder)
-    _forget_others(folder)
+    with suppress(OSError):
+        os.utime(folder)
+        _forget_others(folder)
     return folder
 
 
-def _is_whole(path: Path, digest: str) -> bool:
+def _is_same(bundle: Bundle, name: str, copy: Path) -> bool:
+    """Whether the copy holds the bytes of the bundle's file, which are those of the manifest.
+
+    One pass and one hash over both; raises BundleError where the bundle's file is refused.
+    """
+    if not copy.exists():
+        return False
+    path, digest, same = bundle.folder / name, hashlib.sha256(), True
     try:
-        if file_digest(path) == digest:
-            return True
-    except FileNotFoundError:
-        return False
+        with path.open("rb") as source, copy.open("rb") as other:
+            while step := source.read(_STEP):
+                digest.update(step)
+                same = same and other.read(len(step)) == step
+            same = same and not other.read(1)
     except OSError as error:
-        log.warning("%s cannot be read, and is made again: %s", path, error)
+        bundle.compare(name)  # likewise
+        log.warning("%s cannot be read, and is made again: %s", copy, error)
         return False
-    log.warning("%s is damaged, and is made again", path)
-    return False
+    bundle.hold(name, digest.hexdigest())
+    if not same:
+        log.warning("%s is damaged, and is made again", copy)
+    return same
 
 
 def _copy(bundle: Bundle, name: str, target: Path) -> None:
@@ -70,8 +83,7 @@ def _copy(bundle: Bundle, name: str, target: Path) -> None:
             while step := source.read(_STEP):
                 digest.update(step)
                 copy.write(step)
-        if digest.hexdigest() != bundle.manifest.files[name]:
-            raise BundleError(f"{bundle.folder / name} changed while it was copied.")
+        bundle.hold(name, digest.hexdigest())
         os.replace(beside, target)
     finally:
         beside.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from feeder import bundle as bundles
 from feeder.bundle import CHECKSUM, MANIFEST, Bundle, golden_image
 from feeder.encoder import ImageEncoder, TextEncoder
 from feeder.errors import BundleError
+from tests.tiny_bundle import make_tiny_clip
 
 
 @pytest.fixture
@@ -132,6 +133,32 @@ def test_a_graphs_weights_are_known_by_where_they_lie(copy: Path) -> None:
         for name in ("vision_model.onnx_data", "vision_model.onnx_data_1", "weights.bin")
     ]
     assert bundle.weight_files("onnx/text_model.onnx") == ["onnx/weights.bin"]
+
+
+@pytest.mark.parametrize("put_back", [False, True])
+def test_a_graph_that_changes_between_comparison_and_load_is_refused(
+    put_back: bool, copy: Path, tmp_path: Path
+) -> None:
+    """Other weights that come after the comparison are not run, and were the old ones put back."""
+    name = "onnx/vision_model.onnx"
+    other = make_tiny_clip(tmp_path / "other", seed=1) / name
+    good = (copy / name).read_bytes()
+    (copy / "self_test.npy").unlink()  # it would tell the other weights by itself
+    manifest = Bundle.open(copy).manifest.model_copy(update={"self_test": None})
+    compared: list[str] = []
+
+    class Overwritten(Bundle):
+        def compare(self, name: str) -> None:
+            if compared and put_back:
+                (copy / name).write_bytes(good)
+            super().compare(name)
+            compared.append(name)
+            (copy / name).write_bytes(other.read_bytes())
+
+    bundle = bundles.seal(copy, manifest)
+    with pytest.raises(BundleError, match="written to" if put_back else "refused"):
+        ImageEncoder(Overwritten(bundle.folder, bundle.manifest, bundle.digest), "fp32")
+    assert compared == ([name] * 2 if put_back else [name])
 
 
 def test_a_missing_file_is_refused(copy: Path) -> None:
