@@ -64,13 +64,15 @@ class Classifier:
         self.thresholds = thresholds or bundle.manifest.thresholds
         self._precision: Precision | Literal["auto"] = precision
         self._threads = threads
+        self._cache = cache
+        bundle.verify_settings()
         self._prompts = PromptCache(cache, f"{bundle.digest} {precision}")
         self._top = top
         # Text before images: the text encoder is the larger, and is dropped again if this
         # vocabulary is all it was needed for.
         self.embeddings = self._embed_vocabulary(vocabulary)
         self.__dict__.pop("_text_encoder", None)
-        self._image_encoder = ImageEncoder(bundle, precision, threads)
+        self._image_encoder = ImageEncoder(bundle, precision, threads, cache)
 
     @classmethod
     def load(
@@ -200,7 +202,7 @@ class Classifier:
 
     @cached_property
     def _text_encoder(self) -> TextEncoder:
-        return TextEncoder(self.bundle, self._precision, self._threads)
+        return TextEncoder(self.bundle, self._precision, self._threads, self._cache)
 
 
 def choose_vocabulary(

@@ -73,7 +73,8 @@ class Chore(Protocol):
 class Station:
     """Everything one configuration wires together. `close` lets go of it.
 
-    `scenes` holds what each deployment's camera usually sees.
+    `scenes` holds what each deployment's camera usually sees. `stands_in` says that the classifier
+    is not the configured one, which is refused; `notice` is what the owner must know of it.
     """
 
     settings: Settings
@@ -82,6 +83,8 @@ class Station:
     reader: FrameReader
     classifier: Classifier
     scenes: defaultdict[str, Scene] = field(default_factory=lambda: defaultdict(Scene))
+    stands_in: bool = False
+    notice: str = ""
 
     def changed(self, frame: Frame) -> Box | None:
         """Where the frame differs from the last ones of its camera; None where it is off."""
@@ -236,6 +239,22 @@ class Daemon:
         """Asks the loop to read the configuration again."""
         self._reloading = True
 
+    def adopt(self, replacement: Station) -> None:
+        """Runs on `replacement` from the next frame on; the old station is closed."""
+        self.station.close()
+        replacement.scenes = self.station.scenes  # the cameras are where they were
+        self.station = replacement
+        self.logbook.forget_deployments()
+        self._register()
+        self.station.inbox.start()
+        notify(f"STATUS={self._status()}")
+
+    def tell(self, notice: str) -> None:
+        """Puts `notice` before all else in the service's state, for as long as the station runs."""
+        if notice != self.station.notice:
+            self.station.notice = notice
+            notify(f"STATUS={self._status()}")
+
     def _listen(self) -> None:
         def on_stop(number: int, _: FrameType | None) -> None:
             self.stop()
@@ -271,12 +290,7 @@ class Daemon:
             hint = error.hint if isinstance(error, FeederError) else ""
             log.error("config kept as it was: %s %s", error, hint)
         else:
-            self.station.close()
-            replacement.scenes = self.station.scenes  # the cameras are where they were
-            self.station = replacement
-            self.logbook.forget_deployments()
-            self._register()
-            self.station.inbox.start()
+            self.adopt(replacement)
             log.info("config reloaded from %s", self.station.settings.path)
         self._excused_until = self.clock.monotonic()
         notify("READY=1", f"STATUS={self._status()}")
@@ -371,11 +385,13 @@ class Daemon:
         now = self.clock.monotonic()
         if now >= self._chores_at:
             self._chores_at = now + CHORE_SECONDS
+            self._excused_until = now + RELOAD_SECONDS  # one of them may load a model
             self.station.care()
             self.timekeeper.look(self.station.inbox.drained)
             self._commit_if_due(idle=False)
             for chore in self.chores:
                 chore()
+            self._excused_until = self.clock.monotonic()
 
     def _say_unreadable(self, source: SettledPath, error: OSError) -> None:
         said = f"cannot read {os.fspath(source.path)!r}: {error.strerror}; tried at each scan"
@@ -402,6 +418,5 @@ class Daemon:
         return min(due, self._commit_since)
 
     def _status(self) -> str:
-        states = "; ".join(self.station.inbox.watchers().values())
-        trouble = f"; {self._trouble}" if self._trouble else ""
-        return f"{states}; {self.logbook.pending} rows pending{trouble}"
+        states = [*self.station.inbox.watchers().values(), f"{self.logbook.pending} rows pending"]
+        return "; ".join(said for said in (self.station.notice, *states, self._trouble) if said)

@@ -15,11 +15,12 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 
-from feeder.bundle import Bundle, Precision, golden_image
+from feeder.bundle import Bundle, Graph, Precision, golden_image
 from feeder.domain import Vectors
 from feeder.errors import BundleError
 from feeder.memory import release_memory
 from feeder.preprocess import preprocess
+from feeder.weights import private_copy
 
 TEXT_BATCH = 32
 
@@ -33,15 +34,21 @@ def unit(vectors: Vectors) -> Vectors:
 class ImageEncoder:
     """The bundle's image tower.
 
-    `threads` is the number of ONNX Runtime's workers, 0 for one a physical core.
+    `threads` is the number of ONNX Runtime's workers, 0 for one a physical core. `cache` is the
+    folder for copies of weights that ONNX Runtime maps; without it they are mapped where they are,
+    and must not be written to meanwhile.
     Raises BundleError where the graph does not load or fails its self-test.
     """
 
     def __init__(
-        self, bundle: Bundle, precision: Precision | Literal["auto"] = "auto", threads: int = 0
+        self,
+        bundle: Bundle,
+        precision: Precision | Literal["auto"] = "auto",
+        threads: int = 0,
+        cache: Path | None = None,
     ) -> None:
         self._bundle = bundle
-        self._session = _session(bundle.graph_file(bundle.manifest.image, precision), threads)
+        self._session = _graph_session(bundle, bundle.manifest.image, precision, threads, cache)
         self._input = self._session.get_inputs()[0].name
         self._output = bundle.manifest.image.output
         release_memory()
@@ -72,10 +79,17 @@ class ImageEncoder:
 
 
 class TextEncoder:
-    """The bundle's text tower with its tokenizer. Raises BundleError where there is none."""
+    """The bundle's text tower with its tokenizer. Raises BundleError where there is none.
+
+    The arguments are `ImageEncoder`'s.
+    """
 
     def __init__(
-        self, bundle: Bundle, precision: Precision | Literal["auto"] = "auto", threads: int = 0
+        self,
+        bundle: Bundle,
+        precision: Precision | Literal["auto"] = "auto",
+        threads: int = 0,
+        cache: Path | None = None,
     ) -> None:
         # Imported here: a daemon whose prompts are all cached never loads the library.
         from tokenizers import Tokenizer
@@ -86,14 +100,14 @@ class TextEncoder:
                 f"The model {bundle.manifest.name} has no text encoder.",
                 "`make model` or `feeder model pull ID` brings a CLIP that has one.",
             )
-        self._tokenizer = Tokenizer.from_file(str(bundle.path("tokenizer.json")))
+        self._tokenizer = Tokenizer.from_buffer(bundle.read("tokenizer.json"))
         self._tokenizer.enable_truncation(encoding.context_length)
         self._tokenizer.enable_padding(
             pad_id=encoding.pad_id,
             length=encoding.context_length if encoding.pad_to_context else None,
         )
         self._lowercase = encoding.lowercase
-        self._session = _session(bundle.graph_file(graph, precision), threads)
+        self._session = _graph_session(bundle, graph, precision, threads, cache)
         self._inputs = {node.name for node in self._session.get_inputs()}
         self._output = graph.output
 
@@ -123,6 +137,44 @@ def output_widths(path: Path) -> dict[str, int | None]:
     nodes = _session(path, threads=1).get_outputs()
     widths = {node.name: node.shape[-1] if node.shape else None for node in nodes}
     return {name: width if isinstance(width, int) else None for name, width in widths.items()}
+
+
+def _graph_session(
+    bundle: Bundle,
+    graph: Graph,
+    precision: Precision | Literal["auto"],
+    threads: int,
+    cache: Path | None,
+) -> Any:
+    """A session on a graph of the bundle, of no byte that the manifest does not describe.
+
+    ONNX Runtime reads the file by itself, and it may be overwritten after it was compared. So it
+    is compared again afterwards, and must not have been written to in between, were it only to
+    become what it was. Handing over the bytes instead would double the memory a load needs.
+    """
+    name = bundle.graph_file(graph, precision)
+    names = [name, *bundle.weight_files(name)]
+    if len(names) > 1 and cache is not None:
+        return _session(private_copy(bundle, names, cache) / name, threads)
+    paths = [bundle.folder / each for each in names]
+    before = [_stamp(path) for path in paths]
+    for each in names:
+        bundle.compare(each)
+    session = _session(bundle.folder / name, threads)
+    for each, path, stamp in zip(names, paths, before, strict=True):
+        bundle.compare(each)
+        if _stamp(path) != stamp:
+            raise BundleError(f"{path} was written to while it was loaded.", "Try again.")
+    return session
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes with every write to the file and every other file put in its place."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None  # what is not there is told by whoever reads it
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _session(path: Path, threads: int) -> Any:

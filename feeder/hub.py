@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from feeder.bundle import (
+    CHECKSUM,
     MANIFEST,
     Bundle,
     Manifest,
@@ -245,7 +246,8 @@ def _copy_bundle(folder: Path, partial: Path, progress: Progress) -> None:
     bundle = Bundle.open(folder)
     bundle.verify()
     notes = [name for name in EXTRAS if (folder / name).is_file()]
-    _copy_files(folder, partial, {MANIFEST, *bundle.manifest.files, *notes}, progress)
+    _copy_files(folder, partial, {MANIFEST, CHECKSUM, *bundle.manifest.files, *notes}, progress)
+    Bundle.open(partial).verify()
 
 
 def _copy_files(

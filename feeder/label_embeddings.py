@@ -6,7 +6,9 @@ import os
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,8 @@ EmbedTexts = Callable[[Sequence[str]], Vectors]
 
 MIN_PHOTOS = 3
 """Fewer example photos say nothing about how far a new one may lie from them."""
+
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 _PHOTO_ODDS = 9.0
 """Odds that a label made of photos gets over the next best label on its own typical photo."""
@@ -53,7 +57,8 @@ class LabelEmbeddings:
 class PromptCache:
     """Prompt embeddings kept on disk, so that each is computed once.
 
-    `encoder` names who made them: the bundle's digest and the text graph's precision.
+    `encoder` names who made them: the bundle's digest and the text graph's precision. The file
+    begins with the SHA-256 of what follows: a flipped bit in it would be a label slightly wrong.
     """
 
     folder: Path | None
@@ -76,31 +81,38 @@ class PromptCache:
         if self.folder is None:
             return None
         name = hashlib.sha256(self.encoder.encode()).hexdigest()[:16]
-        return self.folder / f"prompts-{name}.npz"
+        return self.folder / f"prompts-{name}.cache"
 
     def _load(self) -> dict[str, Vectors]:
         if self._path is None or not self._path.exists():
             return {}
         try:
-            with np.load(self._path, allow_pickle=False) as stored:
-                if str(stored["encoder"]) != self.encoder:
-                    return {}
-                return dict(zip(stored["prompts"].tolist(), stored["vectors"], strict=True))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return {}  # a damaged cache costs the time to compute it again, nothing else
+            content = self._path.read_bytes()
+        except OSError as error:
+            log.warning("the cached prompts cannot be read, and are made again: %s", error)
+            return {}
+        stated, data = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+        if hashlib.sha256(data).digest() != stated:
+            log.warning("the cached prompts in %s are damaged, and are made again", self._path)
+            return {}
+        with np.load(BytesIO(data), allow_pickle=False) as stored:
+            if str(stored["encoder"]) != self.encoder:
+                return {}
+            return dict(zip(stored["prompts"].tolist(), stored["vectors"], strict=True))
 
     def _save(self, known: dict[str, Vectors]) -> None:
         if self._path is None:
             return
+        data = BytesIO()
+        np.savez(
+            data,
+            encoder=self.encoder,
+            prompts=np.array(list(known)),
+            vectors=np.stack(list(known.values())),
+        )
         self._path.parent.mkdir(parents=True, exist_ok=True)
         beside = self._path.with_suffix(f".{os.getpid()}.new")
-        with beside.open("wb") as file:
-            np.savez(
-                file,
-                encoder=self.encoder,
-                prompts=np.array(list(known)),
-                vectors=np.stack(list(known.values())),
-            )
+        beside.write_bytes(hashlib.sha256(data.getvalue()).digest() + data.getvalue())
         os.replace(beside, self._path)
 
 
@@ -187,7 +199,7 @@ def _from_bundle(
     for label in own.labels:
         if (
             label.name not in {*used, *vocabulary.own}
-            and _is_negative(label)
+            and is_negative(label)
             and label.name not in vocabulary.removed
         ):
             rows.append(stored[label.name])
@@ -205,7 +217,8 @@ def cannot_read(bundle: Bundle, name: str) -> VocabularyError:
     )
 
 
-def _is_negative(label: Label) -> bool:
+def is_negative(label: Label) -> bool:
+    """Whether it is there to keep a closed list from naming a species: no bird, or any bird."""
     return label.kind is not Kind.BIRD or label.is_any_bird
 
 
@@ -216,12 +229,24 @@ def bundle_labels(bundle: Bundle) -> Vocabulary:
             f"The model {bundle.manifest.name} brings no labels of its own.",
             'Choose a vocabulary: `vocabulary = "north-america"` under [model].',
         )
-    return vocabularies.read(bundle.path(bundle.manifest.labels))
+
+    def load(path: Path) -> bytes:
+        return bundle.read(path.relative_to(bundle.folder).as_posix())
+
+    vocabulary = vocabularies.read(bundle.folder / bundle.manifest.labels, load=load)
+    if any(label.photos is not None for label in vocabulary.labels):
+        raise VocabularyError(
+            f"The model {bundle.manifest.name} brings a label made of photos, which no manifest "
+            "pins.",
+            "Its labels bring vectors; take `photos` out and export the bundle again.",
+        )
+    return vocabulary
 
 
 def _stored_vectors(bundle: Bundle) -> dict[str, _Rows]:
     assert bundle.manifest.label_vectors is not None
-    with np.load(bundle.path(bundle.manifest.label_vectors), allow_pickle=False) as stored:
+    data = BytesIO(bundle.read(bundle.manifest.label_vectors))
+    with np.load(data, allow_pickle=False) as stored:
         vectors, bias = unit(stored["vectors"]), stored["bias"].astype(np.float32)
     labels = bundle_labels(bundle).labels
     return {label.name: (vectors[i : i + 1], bias[i : i + 1]) for i, label in enumerate(labels)}
@@ -265,20 +290,32 @@ def _is_stale(label: Label, bundle: Bundle) -> bool:
     """Whether the label was learnt from photos in another bundle's embedding space."""
     if label.photos is None:
         return False
+    return str(_photo_arrays(label)["bundle_digest"]) != bundle.digest
+
+
+def _photo_embeddings(label: Label) -> Vectors:
+    return unit(_photo_arrays(label)["embeddings"].astype(np.float32))
+
+
+def _photo_arrays(label: Label) -> dict[str, npt.NDArray[Any]]:
+    """What `save_photos` kept, every byte of it against the archive's own CRC-32.
+
+    numpy alone reads an array as far as its header says, and compares only what it read whole.
+    """
+    assert label.photos is not None
     try:
-        with np.load(label.photos, allow_pickle=False) as stored:
-            return str(stored["bundle_digest"]) != bundle.digest
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        data = label.photos.read_bytes()
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} is damaged")
+        with np.load(BytesIO(data), allow_pickle=False) as stored:
+            return {name: stored[name] for name in ("bundle_digest", "embeddings")}
+    except Exception as error:  # zipfile raises half a dozen classes for as many kinds of damage
         raise VocabularyError(
             f"The example photos of {label.name!r} cannot be read: {error}.",
             f'Run `feeder labels remove "{label.name}"`, then add it again.',
         ) from error
-
-
-def _photo_embeddings(label: Label) -> Vectors:
-    assert label.photos is not None
-    with np.load(label.photos, allow_pickle=False) as stored:
-        return unit(stored["embeddings"].astype(np.float32))
 
 
 def _from_photos(label: Label) -> _Rows:

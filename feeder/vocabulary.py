@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -108,18 +108,23 @@ def digest(vocabulary: Vocabulary) -> str:
     return hashlib.sha256(json.dumps([content, groups]).encode()).hexdigest()
 
 
-def read(path: Path, including: tuple[Path, ...] = ()) -> Vocabulary:
+def read(
+    path: Path,
+    including: tuple[Path, ...] = (),
+    load: Callable[[Path], bytes] = Path.read_bytes,
+) -> Vocabulary:
     """Reads a vocabulary file with all it includes; `including` are the files that include it.
 
+    `load` gives a file's bytes; a bundle's come compared with its manifest.
     Raises VocabularyError naming the file, the label and the key that is wrong.
     """
     if path in including:
         raise VocabularyError(f"{path} includes itself.", "Take the name out of `include`.")
-    file = _parse(path)
+    file = _parse(path, load)
     labels = [_label(entry, path) for entry in file.label]
     groups = [_group(entry) for entry in file.group]
     for name in file.include:
-        included = read(path.with_name(f"{name}.toml"), (*including, path))
+        included = read(path.with_name(f"{name}.toml"), (*including, path), load)
         labels += included.labels
         groups += included.groups
     _check_unique(labels, path)
@@ -183,9 +188,9 @@ def from_texts(texts: Sequence[str]) -> Vocabulary:
     return Vocabulary("texts", DEFAULT_TEMPLATES, labels)
 
 
-def _parse(path: Path) -> _File:
+def _parse(path: Path, load: Callable[[Path], bytes] = Path.read_bytes) -> _File:
     try:
-        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = tomllib.loads(load(path).decode("utf-8"))
         return _File.model_validate(content)
     except FileNotFoundError:
         raise VocabularyError(

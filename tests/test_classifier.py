@@ -28,7 +28,7 @@ from feeder.domain import (
     Vectors,
 )
 from feeder.encoder import ImageEncoder, TextEncoder, unit
-from feeder.errors import BadFrame, VocabularyError
+from feeder.errors import BadFrame, BundleError, VocabularyError
 from feeder.label_embeddings import PromptCache
 from feeder.preprocess import preprocess
 from feeder.vocabulary import Vocabulary
@@ -148,6 +148,62 @@ def test_a_damaged_cache_is_computed_again(tmp_path: Path) -> None:
     stored.write_bytes(stored.read_bytes()[:100])
     got = cache.embed(["x"], lambda prompts: np.full((1, 4), 2, np.float32))
     assert got.tolist() == [[2, 2, 2, 2]]
+
+
+def test_a_flipped_bit_in_the_cache_is_never_believed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Wherever the bit lies, the prompts are made again, and the log says so."""
+    cache = PromptCache(tmp_path, "a" * 64)
+    good = cache.embed(["x", "y"], lambda prompts: np.eye(2, 4, dtype=np.float32))
+    (stored,) = tmp_path.iterdir()
+    whole = stored.read_bytes()
+    for place in range(0, len(whole) * 8, 7):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        stored.write_bytes(flipped)
+        caplog.clear()
+        got = cache.embed(["x", "y"], lambda prompts: np.eye(2, 4, dtype=np.float32))
+        assert np.array_equal(got, good)
+        assert "are damaged, and are made again" in caplog.text
+        assert stored.read_bytes() == whole
+
+
+def test_flipped_bits_in_example_photos_are_told_or_harmless(tmp_path: Path) -> None:
+    """What was learnt from photos is either read as it was kept or refused by name."""
+    path = tmp_path / "g.npz"
+    vectors = unit(np.random.default_rng(0).normal(size=(18, 16)).astype(np.float32))
+    np.savez(path, embeddings=vectors.astype(np.float16), bundle_digest="b" * 64)
+    label = Label("Gertrude", Kind.BIRD, photos=path)
+    good = label_embeddings._photo_embeddings(label)
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(0, len(whole) * 8):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            assert np.array_equal(label_embeddings._photo_embeddings(label), good)
+        except VocabularyError as error:
+            assert "Gertrude" in str(error)
+            refused += 1
+    assert refused > len(whole) * 4
+
+
+def test_a_bundles_own_labels_are_compared_with_all_they_include(textless: Bundle) -> None:
+    """A file that the labels include is pinned like the labels, and photos are not accepted."""
+    folder = textless.folder
+    own = (folder / "labels.toml").read_text(encoding="utf-8")
+    (folder / "more.toml").write_text('[[label]]\nname = "jay"\nkind = "bird"\n', encoding="utf-8")
+    (folder / "labels.toml").write_text(f'include = ["more"]\n{own}', encoding="utf-8")
+    sealed = seal(folder, textless.manifest)
+    assert len(label_embeddings.bundle_labels(sealed).labels) == 4
+    (folder / "more.toml").write_text('[[label]]\nname = "daw"\nkind = "bird"\n', encoding="utf-8")
+    with pytest.raises(BundleError, match=r"more\.toml"):
+        label_embeddings.bundle_labels(sealed)
+    (folder / "labels.toml").write_text(f'{own}photos = "a.npz"\n', encoding="utf-8")
+    with pytest.raises(VocabularyError, match="made of photos"):
+        label_embeddings.bundle_labels(seal(folder, textless.manifest))
 
 
 def test_a_bundle_without_text_uses_its_own_labels(textless: Bundle) -> None:

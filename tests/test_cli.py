@@ -265,6 +265,45 @@ def test_models_are_listed_verified_and_chosen(feeder: Callable[..., Result], pa
         feeder("model", "verify", "other")
 
 
+def test_a_bundle_of_an_earlier_release_is_sealed(
+    feeder: Callable[..., Result], path: Path
+) -> None:
+    """`model seal` pins a manifest that every file agrees with, and none that was damaged."""
+    folder = make_tiny_clip(path.parent / "models" / "other")
+    assert "sealed already" in feeder("model", "seal", "other").stdout
+    (folder / "manifest.json.sha256").unlink()
+    with pytest.raises(FeederError, match="not sealed"):
+        feeder("model", "verify", "other")
+    assert "sealed, 8 files" in feeder("model", "seal", "other").stdout
+    assert feeder("model", "verify", "other").exit_code == 0
+    manifest = (folder / "manifest.json").read_text(encoding="utf-8")
+    (folder / "manifest.json").write_text(manifest.replace("0.5", "0.1", 1), encoding="utf-8")
+    with pytest.raises(FeederError, match="checksum"):
+        feeder("model", "seal", "other")
+    (folder / "manifest.json.sha256").unlink()
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(FeederError, match="refused"):
+        feeder("model", "seal", "other")
+    assert not (folder / "manifest.json.sha256").exists()
+
+
+def test_the_doctor_looks_at_every_file_of_the_model(
+    feeder: Callable[..., Result], path: Path
+) -> None:
+    """A damaged graph that these settings do not load is bad too, and the stand-in is named."""
+    folder = make_tiny_clip(path.parent / "models" / "other")
+    config.set_bundle(path, "other")
+    (path.parent / "snapshots").mkdir()
+    assert feeder("doctor").exit_code == 0
+    graph = folder / "onnx" / "vision_model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
+    result = feeder("doctor", "--json")
+    (bad,) = (check for check in json.loads(result.stdout) if not check["well"])
+    assert bad["name"] == "model"
+    assert str(graph) in bad["found"]
+    assert "The starter stands in" in bad["found"]
+
+
 def test_a_published_folder_is_pulled(
     feeder: Callable[..., Result], path: Path, tmp_path: Path
 ) -> None:

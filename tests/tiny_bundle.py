@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from feeder.bundle import (
+    Bundle,
     Graph,
     Manifest,
     Preprocessing,
@@ -45,6 +46,15 @@ def make_tiny_clip(folder: Path, *, seed: int = 0) -> Path:
     np.save(folder / "self_test.npy", unit(views.mean(axis=0, keepdims=True))[0])
     test = SelfTest(file="self_test.npy", min_cosine=0.9)
     seal(folder, manifest.model_copy(update={"self_test": test}))
+    return folder
+
+
+def move_weights_out(folder: Path) -> Path:
+    """Gives each graph of a bundle its weights in a file beside it, as the exporter does."""
+    for path in (folder / "onnx").glob("*.onnx"):
+        graph = onnx.load(path)
+        onnx.save_model(graph, path, save_as_external_data=True, location=f"{path.name}_data")
+    seal(folder, Bundle.open_unsealed(folder).manifest)
     return folder
 
 
@@ -84,20 +94,24 @@ def write_hub_files(folder: Path, *, seed: int = 0) -> Path:
     token = rng.normal(0, 1.0, (END + 1, 32))
     place = rng.normal(0, 0.3, (CONTEXT, 32))
     read = rng.normal(0, 1.0, (32, WIDTH))
+    light = rng.normal(0, 0.02, (1, 24, 4, 4))
     for suffix, quantized in (("", False), ("_quantized", True)):
-        vision = _vision_model(patch, project, quantized)
+        vision = _vision_model(patch, project, light, quantized)
         onnx.save_model(vision, str(folder / f"onnx/vision_model{suffix}.onnx"))
         text = _text_model(token, place, read, quantized)
         onnx.save_model(text, str(folder / f"onnx/text_model{suffix}.onnx"))
     return folder
 
 
-def _vision_model(patch: Any, project: Any, quantized: bool) -> onnx.ModelProto:
+def _vision_model(patch: Any, project: Any, light: Any, quantized: bool) -> onnx.ModelProto:
+    """`light` is read at each run from where it lies; ONNX Runtime repacks the other weights."""
     nodes, weights = _weight("project", project, quantized)
     weights.append(_constant("patch", patch.astype(np.float32)))
+    weights.append(_constant("light", light.astype(np.float32)))
     nodes += [
         helper.make_node("Conv", ["pixel_values", "patch"], ["c"], strides=[8, 8]),
-        helper.make_node("Tanh", ["c"], ["a"]),
+        helper.make_node("Add", ["c", "light"], ["lit"]),
+        helper.make_node("Tanh", ["lit"], ["a"]),
         helper.make_node("Flatten", ["a"], ["f"], axis=1),
         helper.make_node("MatMul", ["f", "project"], ["image_embeds"]),
     ]

@@ -9,7 +9,9 @@ from rich.text import Text
 from feeder import config
 from feeder import doctor as examination
 from feeder.cli.output import examples, say, write_json
+from feeder.cli.stand_in import outlook
 from feeder.cli.wiring import open_classifier
+from feeder.errors import BundleError
 
 
 @click.command(epilog=examples("feeder doctor", "feeder doctor --json"))
@@ -23,7 +25,11 @@ def doctor(path: Path, as_json: bool) -> None:
     settings = config.load(path)
 
     def try_model() -> str:
-        classifier = open_classifier(settings)
+        try:
+            classifier = open_classifier(settings)
+            classifier.bundle.verify()  # also what these settings do not load
+        except BundleError as error:
+            raise BundleError(f"{error} {outlook(settings)}", error.hint) from error
         manifest = classifier.bundle.manifest
         skipped = classifier.embeddings.skipped
         unknown = f", {len(skipped)} of the vocabulary unknown to it" if skipped else ""

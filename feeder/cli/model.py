@@ -9,9 +9,10 @@ import click
 
 from feeder import bundle as bundles
 from feeder import config, hub
-from feeder.bundle import Bundle, golden_image
+from feeder.bundle import CHECKSUM, Bundle, golden_image
 from feeder.cli.output import examples, note, say, table, write_json
 from feeder.cli.wiring import load_or_default, open_bundle, open_classifier
+from feeder.encoder import ImageEncoder
 from feeder.errors import BundleError
 from feeder.service import control
 
@@ -77,6 +78,26 @@ def verify(path: Path, name: str | None) -> None:
     open_classifier(settings, name)
     say(f"{bundle.manifest.name}: {len(bundle.manifest.files)} files as the manifest says")
     say("self-test passed" if bundle.manifest.self_test else "it brings no self-test")
+
+
+@model.command("seal", epilog=examples("feeder model seal my-clip"))
+@click.argument("name")
+@click.pass_obj
+def seal(path: Path, name: str) -> None:
+    """Pins a manifest that has no checksum yet, once its files and self-test agree with it.
+
+    For a bundle of an earlier release, or one whose manifest.json you changed yourself.
+    """
+    folder = bundles.find(name, load_or_default(path).model_folders)
+    if (folder / CHECKSUM).exists():
+        Bundle.open(folder).verify()
+        say(f"{folder} is sealed already")
+        return
+    bundle = Bundle.open_unsealed(folder)
+    bundle.verify()
+    ImageEncoder(bundle)
+    bundles.pin_manifest(folder)
+    say(f"{bundle.manifest.name}: sealed, {len(bundle.manifest.files)} files as the manifest says")
 
 
 @model.command(

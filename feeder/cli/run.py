@@ -4,6 +4,7 @@ import faulthandler
 import json
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from feeder import config
 from feeder.cli.output import examples, local, percent, say
+from feeder.cli.stand_in import open_station_somehow
 from feeder.cli.wiring import open_care, open_station, sole_writer
 from feeder.clock import Clock
 from feeder.config import Settings
@@ -18,6 +20,7 @@ from feeder.daemon import Daemon, Station
 from feeder.domain import Frame, ObservationType, Prediction
 from feeder.housekeeping import Housekeeping
 from feeder.logbook import printable, relative_name
+from feeder.model_watch import ModelWatch
 from feeder.picture_log import PictureLog
 from feeder.service_manager import notify
 from feeder.timekeeping import Timekeeper
@@ -72,18 +75,22 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
     if care.restored is not None:
         housekeeping.restored(care.restored.since)
     logbook.on_commit = housekeeping.logged
-    station = open_station(settings, logbook, housekeeping.met)
+    load = partial(open_station, logbook=logbook, on_recorded=housekeeping.met)
+    station = open_station_somehow(settings, load)
     printer = _Printer()
     printer.say(_greeting(station))
-    daemon: Daemon = Daemon(
+    daemon = Daemon(
         station,
         logbook,
-        load=lambda: open_station(config.load(path), logbook, housekeeping.met),
+        load=lambda: load(config.load(path)),
         report=lambda frame, prediction, ms: printer.say(_line(frame, prediction, ms)),
         timekeeper=timekeeper,
-        chores=[lambda: housekeeping.turn(daemon.station.settings)],
         on_restored=lambda done: housekeeping.restored(done.since),
     )
+    daemon.chores = [
+        lambda: housekeeping.turn(daemon.station.settings),
+        ModelWatch(daemon, load),
+    ]
     daemon.run(once=once)
     housekeeping.finish(whole=once)
 
@@ -124,6 +131,8 @@ def _greeting(station: Station) -> str:
     classifier, settings = station.classifier, station.settings
     lines = [f"watching  {one.folder}  ({one.name})" for one in settings.deployments]
     lines.append(f"model     {classifier.bundle.manifest.name}, {len(classifier.labels)} labels")
+    if station.stands_in:
+        lines.append(f"          it stands in for {settings.bundle_name}, which is refused")
     if skipped := classifier.embeddings.skipped:
         more = f" and {len(skipped) - SHOWN_SKIPPED} more" if len(skipped) > SHOWN_SKIPPED else ""
         lines.append(f"          it does not know {', '.join(skipped[:SHOWN_SKIPPED])}{more}")

@@ -101,11 +101,13 @@ def sole_writer(settings: Settings) -> Iterator[None]:
 def open_station(
     settings: Settings,
     logbook: Logbook,
+    classifier: Classifier | None = None,
+    *,
     on_recorded: Callable[[SettledPath], None] | None = None,
 ) -> Station:
     """Everything the daemon runs on, with folders made where they belong to this config.
 
-    `on_recorded` is the inbox's.
+    `classifier` stands in for the configured one; `on_recorded` is the inbox's.
     """
     folders = [deployment.folder for deployment in settings.deployments]
     if settings.retention.after == "archive":
@@ -114,7 +116,7 @@ def open_station(
         # A folder elsewhere may be a mount that is not there yet; making it would hide that.
         if folder.is_relative_to(settings.path.parent):
             _make_folder(folder)
-    classifier = open_classifier(settings)
+    classifier = classifier or open_classifier(settings)
     limits = settings.frames
     return Station(
         settings=settings,
