@@ -13,6 +13,7 @@ from feeder import schema
 from feeder.clock import Clock, utc_text
 from feeder.domain import Deployment, Frame, Label, Prediction, SettledPath, unclassified
 from feeder.errors import LogbookError
+from feeder.plain_text import plain
 
 BUSY_SECONDS = 2.0
 """How long one attempt waits for a lock: the daemon tries again by itself, and must be able to
@@ -179,7 +180,7 @@ class Logbook:
         except (sqlite3.Error, ValueError, OverflowError) as error:
             self._connection.execute("ROLLBACK TO row")
             self._ids.clear()
-            reason = printable(f"it could not be logged: {error}".encode(errors="replace"))
+            reason = plain(f"it could not be logged: {error}")
             self._write(replace(row, prediction=unclassified(reason)))
         self._connection.execute("RELEASE row")
 
@@ -328,8 +329,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def printable(name: bytes) -> str:
     """A file name for people and terminals: bytes that are no text, and controls, escaped."""
-    text = name.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return plain(name.decode("utf-8", "backslashreplace"))
 
 
 def relative_name(source: SettledPath) -> bytes:

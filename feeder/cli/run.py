@@ -17,6 +17,7 @@ from feeder.daemon import Daemon, Station
 from feeder.domain import Frame, ObservationType, Prediction
 from feeder.errors import LogbookError
 from feeder.logbook import Logbook, printable, relative_name
+from feeder.plain_text import plain
 
 log = logging.getLogger("feeder.cli")
 
@@ -150,7 +151,8 @@ class _KeyValues(logging.Formatter):
     """`level=info part=feeder.inbox event="garden: watching /cam"`, for people and for grep."""
 
     def format(self, record: logging.LogRecord) -> str:
-        event = json.dumps(record.getMessage(), ensure_ascii=False)
+        # A file's name may hold what moves a terminal's cursor, and bytes that are no text.
+        event = plain(json.dumps(record.getMessage(), ensure_ascii=False))
         return f"level={record.levelname.lower()} part={record.name} event={event}"
 
 
