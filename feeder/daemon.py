@@ -149,7 +149,11 @@ class Daemon:
         """One frame through the four hops; whatever is wrong with it ends here."""
         began = self.clock.monotonic()
         try:
-            frame = self.station.reader.read(source)
+            snapshot = self.station.reader.read(source)
+            if self.logbook.has_frame(snapshot.frame):
+                self.logbook.append_path(snapshot.frame)
+                return
+            frame = self.station.reader.decode(snapshot)
         except NotReady:
             self.station.inbox.put_back(source)
             return
@@ -157,9 +161,6 @@ class Daemon:
             return
         except OSError as error:
             self._say_unreadable(source, error)
-            return
-        if self.logbook.has_frame(frame):
-            self.logbook.append_path(frame)
             return
         try:
             prediction = self.station.classifier.classify(frame, self.station.changed(frame))
