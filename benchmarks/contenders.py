@@ -80,7 +80,7 @@ def feeder_daemon(workload: Workload) -> Classify:
         path = Path(name)
         status = os.stat(path)
         source = SettledPath(deployment, path, status.st_size, status.st_mtime_ns)
-        frame = station.reader.read(source)
+        frame = station.reader.decode(station.reader.read(source))
         prediction = classifier.classify(frame)
         # The log takes the same bytes once, and these few pictures are shown many times.
         new = dataclasses.replace(frame, sha256=f"{next(serial):064x}")

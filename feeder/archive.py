@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 from feeder.bundle import file_digest
 from feeder.clock import to_local
 from feeder.domain import Deployment, ObservationType, SettledPath
-from feeder.frames import leaves
 from feeder.moves import Identity, make_folders, move_new, others, put_back, sync_folder, take_aside
 from feeder.picture_log import Picture, PictureLog
+from feeder.safe_open import leaves
 
 log = logging.getLogger("feeder.archive")
 
@@ -96,7 +96,7 @@ class Archive:
     def _begin(self, source: SettledPath, moves: Sequence[_Move]) -> _Move | None:
         """Takes a file aside where it is to be moved, and chooses a place that no other takes."""
         name = source.deployment.name
-        if name in self._closed or leaves(source.path, source.deployment.folder):
+        if name in self._closed or leaves(source.deployment.folder, source.path):
             return None
         picture = self._pictures.find(source)
         if picture is None:

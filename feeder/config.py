@@ -126,7 +126,12 @@ class FramesSection(_Section):
     """What is refused, with the reason in the log."""
 
     max_megabytes: float = Field(50.0, gt=0, description="megabytes in a file")
-    max_megapixels: float = Field(64.0, gt=0, description="millions of pixels in a picture")
+    max_megapixels: float = Field(
+        64.0,
+        gt=0,
+        description="millions of pixels in a picture; the decoder's 256 MB hold 64 of JPEG, "
+        "45 of PNG, 20 of AVIF, 13 of WebP",
+    )
     decode_seconds: float = Field(6.0, gt=0, le=30, description="seconds for decoding one picture")
 
 

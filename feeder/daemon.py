@@ -206,7 +206,11 @@ class Daemon:
         """One frame through the four hops; whatever is wrong with it ends here."""
         began = self.clock.monotonic()
         try:
-            frame = self.timekeeper.date(self.station.reader.read(source))
+            snapshot = self.station.reader.read(source)
+            if self.logbook.has_frame(snapshot.frame):
+                self.logbook.append_path(snapshot.frame)
+                return
+            frame = self.timekeeper.date(self.station.reader.decode(snapshot))
         except NotReady:
             self.station.inbox.put_back(source)
             return
@@ -217,9 +221,6 @@ class Daemon:
             return
         if self._stopping and frame.image is None:
             return  # its decoding was cut short by the stop: the next start reads it again
-        if self.logbook.has_frame(frame):
-            self.logbook.append_path(frame)
-            return
         try:
             prediction = self.station.classifier.classify(frame, self.station.changed(frame))
         except MemoryError:

@@ -28,6 +28,10 @@ class BadFrame(FeederError):
     """The bytes of a file are no picture this program accepts; recorded, never fatal."""
 
 
+class DecoderDied(BadFrame):
+    """Decoding the bytes ended the decoder's process: it crashed, or took too long."""
+
+
 class NotReady(FeederError):
     """The file is still being written, or looks cut short; it goes back to the inbox."""
 

@@ -1,23 +1,28 @@
-"""A path to a `Frame`: opened safely, read once, hashed, decoded, dated."""
+"""A path to a `Frame`: opened safely, read once, hashed; then, if it is new, decoded and dated."""
 
-import errno
 import hashlib
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from feeder import safe_open
 from feeder.clock import storable_ns, to_utc
 from feeder.decoder import Picture
 from feeder.decoder_process import DecoderProcess
 from feeder.domain import Frame, SettledPath, TimeSource
-from feeder.errors import BadFrame, NotReady, Vanished
+from feeder.errors import BadFrame, DecoderDied, NotReady, Vanished
 
 MAX_ATTEMPTS = 3
 """Reads of a broken file before it is recorded as such: an upload may only be slow."""
+
+MAX_DEATHS = 2
+"""Decoders that the same bytes may kill: the first may have died of something else."""
+
+MAX_SUSPECTS = 1000
+"""Digests remembered that have killed one decoder; most of their files are gone soon."""
 
 FIRST_YEAR, LAST_YEAR = 1990, 2199
 """What a capture time is taken to mean: digital cameras, and dates every system can hold."""
@@ -27,6 +32,14 @@ _TAKEN = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A file's bytes; `frame` is what is known of it before it is decoded."""
+
+    frame: Frame
+    data: bytes = field(default=b"", repr=False)
+
+
 @dataclass
 class FrameReader:
     """Reads settled paths. `max_bytes` is a file's largest size; `min_edge` as in `decode`."""
@@ -34,41 +47,66 @@ class FrameReader:
     decoder: DecoderProcess
     max_bytes: int
     min_edge: int | None = None
+    _deaths: dict[str, int] = field(default_factory=dict, init=False)
 
-    def read(self, source: SettledPath) -> Frame:
-        """The frame at `source`; where it is no picture, `image` is None and `defect` says why.
+    def read(self, source: SettledPath) -> Snapshot:
+        """The bytes at `source` and their digest; of a file over the size cap the reason alone.
 
-        Raises NotReady where the file changed meanwhile or may be incomplete and has attempts
-        left, Vanished where it is gone, OSError where the system will not let it be read.
+        Raises NotReady where the file changed meanwhile, Vanished where it is gone, OSError where
+        the system will not let it be read.
         """
-        modified = _modified(source)
+        frame = Frame(source, "", _modified(source), TimeSource.MTIME)
         if source.size > self.max_bytes:
             defect = f"{source.size} bytes are more than the {self.max_bytes} allowed"
-            return Frame(source, "", modified, TimeSource.MTIME, defect=defect)
+            return Snapshot(replace(frame, defect=defect))
         data = read_settled(source)
-        digest = hashlib.sha256(data).hexdigest()
+        return Snapshot(replace(frame, sha256=hashlib.sha256(data).hexdigest()), data)
+
+    def decode(self, snapshot: Snapshot) -> Frame:
+        """The whole frame; where it is no picture, `image` is None and `defect` says why.
+
+        Raises NotReady where the file may be incomplete and has attempts left, or where it ended
+        a decoder for the first time; OSError where no decoder can be started.
+        """
+        frame = snapshot.frame
+        if frame.defect:
+            return frame
         try:
-            if not data:
+            if not snapshot.data:
                 raise BadFrame("the file is empty")
-            picture = self.decoder.decode(data, min_edge=self.min_edge)
+            picture = self.decoder.decode(snapshot.data, min_edge=self.min_edge)
+        except DecoderDied as died:
+            if self._count_death(frame.sha256) < MAX_DEATHS:
+                raise NotReady(str(died)) from died
+            return replace(frame, defect=str(died))
         except BadFrame as bad:
-            if source.attempt + 1 < MAX_ATTEMPTS:
+            if frame.source.attempt + 1 < MAX_ATTEMPTS:
                 raise NotReady(str(bad)) from bad
-            return Frame(source, digest, modified, TimeSource.MTIME, defect=str(bad))
-        captured_at, time_source = capture_time(picture, source.deployment.zone, modified) or (
-            modified,
-            TimeSource.MTIME,
+            return replace(frame, defect=str(bad))
+        captured_at, time_source = capture_time(
+            picture, frame.source.deployment.zone, frame.captured_at
+        ) or (
+            frame.captured_at,
+            frame.time_source,
         )
-        return Frame(
-            source,
-            digest,
-            captured_at,
-            time_source,
-            picture.media_type,
-            picture.width,
-            picture.height,
-            picture.image,
+        return replace(
+            frame,
+            captured_at=captured_at,
+            time_source=time_source,
+            media_type=picture.media_type,
+            width=picture.width,
+            height=picture.height,
+            image=picture.image,
         )
+
+    def _count_death(self, digest: str) -> int:
+        """How often these bytes have now ended a decoder, under whatever name."""
+        deaths = self._deaths.pop(digest, 0) + 1
+        if deaths < MAX_DEATHS:
+            self._deaths[digest] = deaths
+            if len(self._deaths) > MAX_SUSPECTS:
+                del self._deaths[next(iter(self._deaths))]
+        return deaths
 
 
 def read_settled(source: SettledPath) -> bytes:
@@ -77,19 +115,7 @@ def read_settled(source: SettledPath) -> bytes:
     Raises NotReady where its size or mtime is no longer `source`'s, Vanished where it is gone or
     no regular file.
     """
-    if leaves(source.path, source.deployment.folder):
-        raise Vanished(f"{source.path} lies behind a link")
-    # O_NONBLOCK: opening a FIFO that nobody writes to would otherwise wait for ever.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(source.path, flags)
-    except FileNotFoundError:
-        raise Vanished(f"{source.path} is gone") from None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise Vanished(f"{source.path} is a link") from None
-        raise
+    descriptor = safe_open.open_file(source.deployment.folder, source.path)
     with os.fdopen(descriptor, "rb") as file:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
@@ -115,12 +141,13 @@ def capture_time(
     fraction = (found["fraction"] or "").ljust(6, "0")[:6]
     try:
         naive = datetime.strptime(f"{found['stamp']}.{fraction}", "%Y:%m:%d %H:%M:%S.%f")
+        # The zone may be none, too: "+99:99".
+        aware = datetime.fromisoformat(naive.isoformat() + (found["zone"] or "Z"))
     except ValueError:
         return None
     if not FIRST_YEAR <= naive.year <= LAST_YEAR:
         return None  # a camera whose clock was never set
     if found["zone"]:
-        aware = datetime.fromisoformat(naive.isoformat() + found["zone"])
         return aware.astimezone(UTC), TimeSource.EXIF_OFFSET
     return to_utc(naive, zone, modified), TimeSource.EXIF
 
@@ -130,10 +157,3 @@ def _modified(source: SettledPath) -> datetime:
     earliest = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC).timestamp()
     latest = datetime(LAST_YEAR, 12, 31, tzinfo=UTC).timestamp()
     return datetime.fromtimestamp(min(max(source.mtime_ns / 1e9, earliest), latest), UTC)
-
-
-def leaves(path: Path, folder: Path) -> bool:
-    """Whether a folder between the drop folder `folder` and the file at `path` is a link."""
-    root = os.path.realpath(folder)
-    below = os.path.relpath(path.parent, folder)
-    return os.path.realpath(path.parent) != os.path.normpath(os.path.join(root, below))

@@ -29,8 +29,10 @@ from watchdog.observers.api import BaseObserver
 from feeder.clock import Clock, storable_ns
 from feeder.config import InboxSection
 from feeder.domain import Deployment, SettledPath
+from feeder.errors import Vanished
 from feeder.mounts import file_system
 from feeder.moves import ASIDE, put_back
+from feeder.safe_open import scan_folder
 
 log = logging.getLogger("feeder.inbox")
 _WATCHDOG_LOG = logging.getLogger("watchdog")
@@ -317,18 +319,18 @@ class Inbox:
         while below:
             current = below.pop()
             try:
-                with os.scandir(current) as entries:
+                with scan_folder(folder, current) as entries:
                     for entry in entries:
                         if entry.is_dir(follow_symlinks=False):
                             if self._settings.recursive and not entry.name.startswith("."):
-                                below.append(Path(entry.path))
+                                below.append(current / entry.name)
                         elif entry.name.startswith(ASIDE):
-                            self._restore(Path(entry.path))
+                            self._restore(current / entry.name)
                         elif self.is_picture_name(entry.name):
-                            source = _look(deployment, Path(entry.path))
+                            source = _look(deployment, current / entry.name)
                             if source is not None:
                                 yield source
-            except FileNotFoundError:
+            except (FileNotFoundError, Vanished):
                 continue  # gone since it was listed; of the drop folder itself the watch speaks
             except OSError as error:
                 log.warning("cannot list %s: %s; the next scan tries again", current, error)

@@ -23,6 +23,7 @@ from feeder.domain import (
 )
 from feeder.errors import LogbookError, LogUnavailable
 from feeder.log_file import explained, open_for_writing
+from feeder.plain_text import plain
 
 _REFUSED = (
     sqlite3.IntegrityError,
@@ -217,7 +218,7 @@ class Logbook:
         except (*_REFUSED, ValueError, OverflowError) as error:
             self._connection.execute("ROLLBACK TO row")
             self._ids.clear()
-            reason = printable(f"it could not be logged: {error}".encode(errors="replace"))
+            reason = plain(f"it could not be logged: {error}")
             self._write(replace(row, prediction=unclassified(reason)))
         self._connection.execute("RELEASE row")
 
@@ -374,8 +375,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def printable(name: bytes) -> str:
     """A file name for people and terminals: bytes that are no text, and controls, escaped."""
-    text = name.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return plain(name.decode("utf-8", "backslashreplace"))
 
 
 def relative_name(source: SettledPath) -> bytes:

@@ -17,10 +17,10 @@ from pathlib import Path
 from feeder.clock import utc_text
 from feeder.config import RetentionSection
 from feeder.domain import ObservationType
-from feeder.frames import leaves
 from feeder.moves import is_same, part_of, take_aside
 from feeder.picture_log import Picture, PictureLog, Place
 from feeder.places import Found, Places
+from feeder.safe_open import leaves
 
 log = logging.getLogger("feeder.retention")
 
@@ -270,7 +270,7 @@ def _delete(due: Due, places: Places) -> bool:
 
 
 def _delete_dropped(file: Found, folder: Path | None) -> bool:
-    if folder is None or leaves(file.path, folder):
+    if folder is None or leaves(folder, file.path):
         return False
     hidden = take_aside(file.path, file.identity)
     if hidden is None:

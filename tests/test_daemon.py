@@ -247,22 +247,6 @@ def test_the_service_manager_is_told(feeder: FeederProcess, tmp_path: Path) -> N
             last = manager.recv(4096)
 
 
-def test_every_awkward_file_becomes_a_row(feeder: FeederProcess, photos: Path) -> None:
-    """A folder of broken and odd files, dropped in while it runs, ends as a row for each path."""
-    feeder.start()
-    shutil.copytree(photos / "decoders", feeder.folder / "decoders")
-    count = sum(path.is_file() for path in (feeder.folder / "decoders").rglob("*"))
-
-    def paths() -> int:
-        with closing(sqlite3.connect(feeder.database)) as connection:
-            return int(connection.execute("SELECT count(*) FROM path").fetchone()[0])
-
-    feeder.until(lambda: paths() == count)
-    picture(feeder.folder / "good.jpg", 1)
-    feeder.until(lambda: "good.jpg" in feeder.files())
-    assert feeder.stop() == 0
-
-
 def test_real_frames_are_logged(feeder: FeederProcess, photos: Path) -> None:
     """Consecutive frames of a real camera are all logged, each once."""
     feeder.start()

@@ -22,6 +22,7 @@ from feeder.housekeeping import Housekeeping
 from feeder.logbook import printable, relative_name
 from feeder.model_watch import ModelWatch
 from feeder.picture_log import PictureLog
+from feeder.plain_text import plain
 from feeder.service_manager import notify
 from feeder.timekeeping import Timekeeper
 
@@ -187,7 +188,8 @@ class _KeyValues(logging.Formatter):
     """`level=info part=feeder.inbox event="garden: watching /cam"`, for people and for grep."""
 
     def format(self, record: logging.LogRecord) -> str:
-        event = json.dumps(record.getMessage(), ensure_ascii=False)
+        # A file's name may hold what moves a terminal's cursor, and bytes that are no text.
+        event = plain(json.dumps(record.getMessage(), ensure_ascii=False))
         return f"level={record.levelname.lower()} part={record.name} event={event}"
 
 
@@ -196,3 +198,4 @@ def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_KeyValues())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.captureWarnings(True)

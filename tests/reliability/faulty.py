@@ -17,7 +17,7 @@ from feeder.frames import FrameReader
 from feeder.logbook import Logbook
 
 POINTS: dict[str, tuple[type, str, bool]] = {
-    "after decode": (FrameReader, "read", False),
+    "after decode": (FrameReader, "decode", False),
     "before commit": (Logbook, "commit", True),
     "within commit": (Logbook, "_observe", False),
     "after commit": (Logbook, "commit", False),
