@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
-
 from feeder.config import Settings
 from feeder.domain import Deployment
 from feeder.errors import FeederError
 from feeder.inbox import must_poll
 from feeder.log_reader import LogReader
 from feeder.mounts import file_system
+from feeder.watcher import watcher
 
 LOW_DISK = 500_000_000
 """Bytes free below which a log and its pictures soon run out of room."""
@@ -81,13 +79,7 @@ def _watcher(deployment: Deployment, settings: Settings) -> Check:
     if not os.access(folder, os.W_OK):
         return Check(name, True, f"native, on {kind}; not tried, for the folder is read-only")
     seen = threading.Event()
-
-    class Handler(FileSystemEventHandler):
-        def on_any_event(self, event: FileSystemEvent) -> None:
-            seen.set()
-
-    observer = Observer()
-    observer.schedule(Handler(), os.fspath(folder))
+    observer = watcher(os.fspath(folder), False, lambda path: seen.set(), lambda: None)
     probe = folder / f".feeder-doctor-{os.getpid()}"
     try:
         observer.start()
@@ -104,7 +96,6 @@ def _watcher(deployment: Deployment, settings: Settings) -> Check:
         probe.unlink(missing_ok=True)
         if observer.is_alive():
             observer.stop()
-            observer.join()
     if arrived:
         return Check(name, True, f"native, on {kind}")
     return Check(

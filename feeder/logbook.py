@@ -6,17 +6,29 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
 from feeder import schema
 from feeder.clock import Clock, utc_text
-from feeder.domain import Deployment, Frame, Label, Prediction, SettledPath, unclassified
+from feeder.domain import Deployment, FoundPath, Frame, Label, Prediction, SettledPath, unclassified
 from feeder.errors import LogbookError
 
 BUSY_SECONDS = 2.0
 """How long one attempt waits for a lock: the daemon tries again by itself, and must be able to
 stop within ten seconds, a picture being decoded included."""
+
+
+LOOK_UP = 100
+"""Paths looked up by one statement."""
+
+_HAS_PATHS = (
+    "WITH asked (i, name, path, size, mtime) AS (VALUES "
+    + ", ".join(f"({i}, ?, ?, ?, ?)" for i in range(LOOK_UP))
+    + ") SELECT i FROM asked WHERE EXISTS (SELECT 1 FROM deployment JOIN path USING (deployment_id)"
+    " WHERE location_name = name AND file_path = path AND file_size = size AND mtime_ns = mtime)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,19 @@ class Logbook:
             " AND file_path = ? AND file_size = ? AND mtime_ns = ?",
             key,
         )
+
+    def has_paths(self, found: Sequence[FoundPath]) -> list[bool]:
+        """`has_path` of many paths, in their order, at about a fifth of the time for each."""
+        keys = [(at.deployment.name, _below(at), at.size, at.mtime_ns) for at in found]
+        done = [key in self._pending_paths for key in keys]
+        for start in range(0, len(keys), LOOK_UP):
+            chunk = keys[start : start + LOOK_UP]
+            # Filled up, so that SQLite prepares one statement and not one for each length.
+            values = chunk + [("", b"", 0, 0)] * (LOOK_UP - len(chunk))
+            flat = [value for key in values for value in key]
+            for (index,) in self._connection.execute(_HAS_PATHS, flat):
+                done[start + index] = True
+        return done
 
     def has_frame(self, frame: Frame) -> bool:
         """Whether these bytes from this camera are in the log."""
@@ -338,6 +363,16 @@ def relative_name(source: SettledPath) -> bytes:
     Relative, so that moving the folder does not make every frame in it new.
     """
     return os.fsencode(source.path.relative_to(source.deployment.folder))
+
+
+def _below(found: FoundPath) -> bytes:
+    """`relative_name` of a path that a scan met."""
+    return os.fsencode(found.path[_start_below(found.deployment.folder) :])
+
+
+@lru_cache(maxsize=64)
+def _start_below(folder: Path) -> int:
+    return len(os.path.join(folder, ""))
 
 
 def _path_key(source: SettledPath) -> tuple[str, bytes, int, int]:

@@ -61,7 +61,12 @@ def open_station(settings: Settings, logbook: Logbook) -> Station:
     limits = settings.frames
     return Station(
         settings=settings,
-        inbox=Inbox(settings.deployments, settings.inbox, logbook.has_path),
+        inbox=Inbox(
+            settings.deployments,
+            settings.inbox,
+            logbook.has_path,
+            are_recorded=logbook.has_paths,
+        ),
         reader=FrameReader(
             DecoderProcess(
                 max_pixels=int(limits.max_megapixels * 1e6), timeout=limits.decode_seconds
