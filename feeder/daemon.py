@@ -207,7 +207,10 @@ class Daemon:
             log.error("config kept as it was: %s %s", error, hint)
         else:
             self.station.close()
-            replacement.scenes = self.station.scenes  # the cameras are where they were
+            # The cameras that are still there are where they were.
+            for deployment in replacement.settings.deployments:
+                if deployment.name in self.station.scenes:
+                    replacement.scenes[deployment.name] = self.station.scenes[deployment.name]
             self.station = replacement
             self.logbook.forget_deployments()
             self._register()

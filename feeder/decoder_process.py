@@ -10,13 +10,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from PIL import Image
 
 from feeder import decoder
+from feeder.deadline import Deadline
 from feeder.decoder import Picture
 from feeder.errors import BadFrame
 from feeder.memory import release_memory
@@ -34,17 +34,17 @@ class DecoderProcess:
     max_pixels: int
     timeout: float = 6.0
     _child: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    _deadline: Deadline = field(default_factory=Deadline, init=False)
 
     def decode(self, data: bytes, *, min_edge: int | None = None) -> Picture:
         """As `decoder.decode`; BadFrame also where the child died or took too long."""
         child = self._running()
         assert child.stdin is not None and child.stdout is not None
-        # Killing the child is what ends the read below; it works the same on every system.
-        watchdog = threading.Timer(self.timeout, child.kill)
-        watchdog.start()
         try:
-            _send(child.stdin, {"min_edge": min_edge, "max_pixels": self.max_pixels}, data)
-            answer, pixels = _receive(child.stdout, 3 * self.max_pixels)
+            # Killing the child is what ends the read below; it works the same on every system.
+            with self._deadline.within(self.timeout, child.kill):
+                _send(child.stdin, {"min_edge": min_edge, "max_pixels": self.max_pixels}, data)
+                answer, pixels = _receive(child.stdout, 3 * self.max_pixels)
             if "reason" in answer:
                 raise BadFrame(str(answer["reason"]))
             image = Image.frombytes("RGB", tuple(answer.pop("size")), pixels)
@@ -56,11 +56,10 @@ class DecoderProcess:
             # A child that a picture has taken over may answer anything.
             self.close()
             raise BadFrame(f"the decoder answered nonsense: {error}") from error
-        finally:
-            watchdog.cancel()
 
     def close(self) -> None:
         """Ends the child; the next picture starts another."""
+        self._deadline.close()
         child, self._child = self._child, None
         if child is None:
             return

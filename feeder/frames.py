@@ -129,6 +129,8 @@ def _modified(source: SettledPath) -> datetime:
 
 def _leaves(path: Path, folder: Path) -> bool:
     """Whether a folder between the drop folder and the file is a link."""
+    if path.parent == folder:
+        return False
     root = os.path.realpath(folder)
     below = os.path.relpath(path.parent, folder)
     return os.path.realpath(path.parent) != os.path.normpath(os.path.join(root, below))

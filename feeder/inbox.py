@@ -19,6 +19,7 @@ from pathlib import Path
 from feeder.clock import Clock, storable_ns
 from feeder.config import InboxSection
 from feeder.domain import Deployment, FoundPath, SettledPath
+from feeder.frame_path import FramePath
 from feeder.mounts import file_system
 from feeder.watcher import Watcher, watcher
 
@@ -75,7 +76,7 @@ class _Waiting:
             due, _, path = heapq.heappop(self._due)
             # An entry whose path was dropped, or has waited anew since, means nothing.
             if path in self._sources and self._sources[path][0] == due:
-                return replace(self._sources.pop(path)[1], path=Path(path))
+                return replace(self._sources.pop(path)[1], path=FramePath(path))
         return None
 
     def next_due(self) -> float | None:
@@ -204,7 +205,7 @@ class Inbox:
             if len(waiting) >= MAX_WAITING:
                 overflowed = True
                 break
-            source = _look(deployment, Path(path))
+            source = _look(deployment, FramePath(path))
             if source is None:
                 # Of what a folder holds that was moved in, not every watcher tells.
                 overflowed = overflowed or os.path.isdir(path)
@@ -371,7 +372,7 @@ def _found(deployment: Deployment, entry: os.DirEntry[str]) -> FoundPath | None:
 
 
 def _settled_path(found: FoundPath) -> SettledPath:
-    return SettledPath(found.deployment, Path(found.path), found.size, found.mtime_ns)
+    return SettledPath(found.deployment, FramePath(found.path), found.size, found.mtime_ns)
 
 
 def _say(watch: _Watch, state: str) -> None:

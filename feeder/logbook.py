@@ -53,6 +53,7 @@ class Logbook:
         self._identity = _identity(path)
         self._clock = clock
         self._names: dict[str, tuple[str, ...]] = {}
+        self._named_last: dict[str, str] = {}  # the key of the newest model and vocabulary
         self._pending: list[_Row] = []
         self._pending_paths: set[tuple[Any, ...]] = set()
         self._pending_digests: set[tuple[str, str]] = set()
@@ -98,7 +99,7 @@ class Logbook:
 
     def has_paths(self, found: Sequence[FoundPath]) -> list[bool]:
         """`has_path` of many paths, in their order, at about a fifth of the time for each."""
-        keys = [(at.deployment.name, _below(at), at.size, at.mtime_ns) for at in found]
+        keys = [_path_key(at) for at in found]
         done = [key in self._pending_paths for key in keys]
         for start in range(0, len(keys), LOOK_UP):
             chunk = keys[start : start + LOOK_UP]
@@ -157,6 +158,8 @@ class Logbook:
         self._pending.clear()
         self._pending_paths.clear()
         self._pending_digests.clear()
+        # What earlier settings named is in the log by now or was never used.
+        self._names = {key: self._names[key] for key in self._named_last.values()}
 
     def register_vocabulary(self, digest: str, labels: Sequence[Label]) -> None:
         """Says what a vocabulary digest stands for; kept with the first row that bears it."""
@@ -164,11 +167,11 @@ class Logbook:
             {"name": at.name, "scientific_name": at.scientific_name, "kind": at.kind}
             for at in labels
         ]
-        self._names[f"vocabulary {digest}"] = (json.dumps(described),)
+        self._name("vocabulary", digest, json.dumps(described))
 
     def register_model(self, digest: str, name: str) -> None:
         """Says which bundle a model digest stands for, likewise."""
-        self._names[f"model {digest}"] = (name,)
+        self._name("model", digest, name)
 
     def forget_deployments(self) -> None:
         """Lets a deployment's changed place or zone be written with its next frame."""
@@ -180,6 +183,10 @@ class Logbook:
             self.commit()
         finally:
             self._connection.close()
+
+    def _name(self, table: str, digest: str, said: str) -> None:
+        self._named_last[table] = key = f"{table} {digest}"
+        self._names[key] = (said,)
 
     def _take(self, row: _Row) -> None:
         if not self._pending:
@@ -357,17 +364,12 @@ def printable(name: bytes) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def relative_name(source: SettledPath) -> bytes:
+def relative_name(source: SettledPath | FoundPath) -> bytes:
     """The file's path below its deployment's folder, as the system names it.
 
     Relative, so that moving the folder does not make every frame in it new.
     """
-    return os.fsencode(source.path.relative_to(source.deployment.folder))
-
-
-def _below(found: FoundPath) -> bytes:
-    """`relative_name` of a path that a scan met."""
-    return os.fsencode(found.path[_start_below(found.deployment.folder) :])
+    return os.fsencode(os.fspath(source.path)[_start_below(source.deployment.folder) :])
 
 
 @lru_cache(maxsize=64)
@@ -375,7 +377,7 @@ def _start_below(folder: Path) -> int:
     return len(os.path.join(folder, ""))
 
 
-def _path_key(source: SettledPath) -> tuple[str, bytes, int, int]:
+def _path_key(source: SettledPath | FoundPath) -> tuple[str, bytes, int, int]:
     return source.deployment.name, relative_name(source), source.size, source.mtime_ns
 
 

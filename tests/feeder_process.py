@@ -26,12 +26,17 @@ class FeederProcess:
         self.output = config.parent / "output.txt"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
-        """Starts it and returns once it watches."""
+    def start(
+        self,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        module: str = "feeder",
+    ) -> None:
+        """Starts it, or a `module` in its place, and returns once it watches."""
         self.output.unlink(missing_ok=True)
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "feeder", "--config", self.config, "run", *arguments],
+                [sys.executable, "-m", module, "--config", self.config, "run", *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},

@@ -366,3 +366,17 @@ def test_many_paths_are_looked_up_at_once(logbook: Logbook) -> None:
     assert told == [logbook.has_path(source) for source in sources]
     assert told == [True, False] * len(known)
     assert logbook.has_paths([]) == []
+
+
+def test_names_of_earlier_settings_are_forgotten(logbook: Logbook, path: Path) -> None:
+    """However often the vocabulary changes, only its last labels stay in memory; rows that wait
+    keep theirs until they are written."""
+    for number in range(20):
+        digest = f"{number:064x}"
+        logbook.register_vocabulary(digest, (ROBIN, WREN))
+        logbook.append(frame(number), replace(seen(), vocabulary_digest=digest))
+        if number % 3 == 0:
+            logbook.commit()
+    logbook.commit()
+    assert rows(path, "vocabulary") == 20
+    assert len(logbook._names) == 2
