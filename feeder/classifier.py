@@ -166,10 +166,7 @@ class Classifier:
         candidates = tuple(
             Candidate(self.labels[i], float(probability[i]), float(cosine[i])) for i in order
         )
-        mass = {
-            kind: float(sum(probability[i] for i, at in enumerate(self.labels) if at.kind is kind))
-            for kind in {label.kind for label in self.labels}
-        }
+        mass = {kind: float(probability[at].sum()) for kind, at in self._by_kind.items()}
         groups = [
             Candidate(label, float(probability[list(members)].sum()), candidates[0].cosine)
             for label, members in rows.groups
@@ -186,6 +183,12 @@ class Classifier:
             model_digest=self.bundle.digest,
             vocabulary_digest=rows.digest,
         )
+
+    @cached_property
+    def _by_kind(self) -> dict[Kind, npt.NDArray[np.bool_]]:
+        """For each kind that the labels have, which of them are of it."""
+        kinds = [label.kind for label in self.labels]
+        return {kind: np.array([one is kind for one in kinds]) for kind in set(kinds)}
 
     def _logits(self, embeddings: Vectors, rows: LabelEmbeddings) -> Vectors:
         # The bundle's logit bias is the same for every label, so a softmax cannot see it.

@@ -243,7 +243,10 @@ class Daemon:
     def adopt(self, replacement: Station) -> None:
         """Runs on `replacement` from the next frame on; the old station is closed."""
         self.station.close()
-        replacement.scenes = self.station.scenes  # the cameras are where they were
+        # The cameras that are still there are where they were.
+        for deployment in replacement.settings.deployments:
+            if deployment.name in self.station.scenes:
+                replacement.scenes[deployment.name] = self.station.scenes[deployment.name]
         self.station = replacement
         self.logbook.forget_deployments()
         self._register()

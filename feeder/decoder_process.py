@@ -22,6 +22,7 @@ from typing import IO, Any
 from PIL import AvifImagePlugin, Image
 
 from feeder import decoder
+from feeder.deadline import Deadline
 from feeder.decoder import Picture
 from feeder.errors import BadFrame, DecoderDied
 from feeder.memory import release_memory
@@ -54,6 +55,7 @@ class DecoderProcess:
     timeout: float = 6.0
     _child: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
     _interrupted: bool = field(default=False, init=False)
+    _deadline: Deadline = field(default_factory=Deadline, init=False)
 
     def decode(self, data: bytes, *, min_edge: int | None = None) -> Picture:
         """As `decoder.decode`; DecoderDied where the child did not survive the bytes.
@@ -68,7 +70,7 @@ class DecoderProcess:
             "memory": PICTURE_MEMORY,
             "seconds": self.timeout,
         }
-        with _deadline(child, self.timeout) as expired:
+        with self._limited(child, self.timeout) as expired:
             try:
                 if self._interrupted:
                     raise EOFError
@@ -102,6 +104,7 @@ class DecoderProcess:
 
     def close(self) -> int | None:
         """Ends the child and gives its exit status; the next picture starts another."""
+        self._deadline.close()
         child, self._child = self._child, None
         if child is None:
             return None
@@ -113,6 +116,23 @@ class DecoderProcess:
                     stream.close()
         return child.wait()
 
+    @contextlib.contextmanager
+    def _limited(
+        self, child: "subprocess.Popen[bytes]", seconds: float
+    ) -> Iterator[threading.Event]:
+        """Kills `child` after `seconds`, unless left before; the event tells which it was.
+
+        Killing the child is what ends a read from it; that works the same on every system.
+        """
+        expired = threading.Event()
+
+        def end() -> None:
+            expired.set()
+            child.kill()
+
+        with self._deadline.within(seconds, end):
+            yield expired
+
     def _running(self) -> "subprocess.Popen[bytes]":
         """The child, started and heard of: what goes wrong later is the picture's doing."""
         if self._child is None or self._child.poll() is not None:
@@ -123,7 +143,7 @@ class DecoderProcess:
                 stdout=subprocess.PIPE,
             )
             assert self._child.stdout is not None
-            with _deadline(self._child, START_SECONDS):
+            with self._limited(self._child, START_SECONDS):
                 try:
                     _receive(self._child.stdout, 0)
                 except (EOFError, ValueError):
@@ -131,27 +151,6 @@ class DecoderProcess:
                     said = f"the decoder does not start ({_cause(status)})"
                     raise OSError(errno.ECHILD, said) from None
         return self._child
-
-
-@contextlib.contextmanager
-def _deadline(child: "subprocess.Popen[bytes]", seconds: float) -> Iterator[threading.Event]:
-    """Kills `child` after `seconds`, unless left before; the event tells which it was.
-
-    Killing the child is what ends a read from it; that works the same on every system.
-    """
-    expired = threading.Event()
-
-    def end() -> None:
-        expired.set()
-        child.kill()
-
-    timer = threading.Timer(seconds, end)
-    timer.start()
-    try:
-        yield expired
-    finally:
-        timer.cancel()
-        timer.join()
 
 
 def _cause(status: int | None) -> str:

@@ -8,9 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
-
 from feeder.backup import Backups
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
@@ -21,6 +18,7 @@ from feeder.log_reader import LogReader
 from feeder.mounts import file_system
 from feeder.system_time import awaits_synchronisation
 from feeder.timekeeping import Timekeeper, installed_at
+from feeder.watcher import watcher
 
 LOW_DISK = 500_000_000
 """Bytes free below which a log and its pictures soon run out of room."""
@@ -113,13 +111,7 @@ def _watcher(deployment: Deployment, settings: Settings) -> Check:
     if not os.access(folder, os.W_OK):
         return Check(name, True, f"native, on {kind}; not tried, for the folder is read-only")
     seen = threading.Event()
-
-    class Handler(FileSystemEventHandler):
-        def on_any_event(self, event: FileSystemEvent) -> None:
-            seen.set()
-
-    observer = Observer()
-    observer.schedule(Handler(), os.fspath(folder))
+    observer = watcher(os.fspath(folder), False, lambda path: seen.set(), lambda: None)
     probe = folder / f".feeder-doctor-{os.getpid()}"
     try:
         observer.start()
@@ -136,7 +128,6 @@ def _watcher(deployment: Deployment, settings: Settings) -> Check:
         probe.unlink(missing_ok=True)
         if observer.is_alive():
             observer.stop()
-            observer.join()
     if arrived:
         return Check(name, True, f"native, on {kind}")
     return Check(

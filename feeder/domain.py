@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -133,6 +134,18 @@ class SettledPath:
     mtime_ns: int
     attempt: int = 0
     written: tuple[float, float] | None = None
+
+
+class FoundPath(NamedTuple):
+    """A file as a scan met it, size in bytes and mtime in ns.
+
+    The path is text, for a scan meets every file that was ever kept.
+    """
+
+    deployment: Deployment
+    path: str
+    size: int
+    mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,34 +11,29 @@ import os
 import random
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
-
-from watchdog.events import (
-    EVENT_TYPE_CLOSED_NO_WRITE,
-    EVENT_TYPE_CREATED,
-    EVENT_TYPE_MOVED,
-    EVENT_TYPE_OPENED,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
 
 from feeder.clock import Clock, storable_ns
 from feeder.config import InboxSection
-from feeder.domain import Deployment, SettledPath
+from feeder.domain import Deployment, FoundPath, SettledPath
 from feeder.errors import Vanished
+from feeder.frame_path import FramePath
 from feeder.mounts import file_system
 from feeder.moves import ASIDE, put_back
 from feeder.safe_open import scan_folder
+from feeder.watcher import Watcher, watcher
 
 log = logging.getLogger("feeder.inbox")
-_WATCHDOG_LOG = logging.getLogger("watchdog")
 
-MAX_WAITING = 10_000
+MAX_WAITING = 4_000
 """Paths held in memory at once; beyond that the scan brings them when there is room."""
+
+MAX_FRESH = 500
+"""Those of them that go before the backlog: in a flood, what comes after it must not wait long."""
 
 EVENT_SECONDS = 5.0
 """How long before its event, at most, a file was written."""
@@ -46,8 +41,12 @@ EVENT_SECONDS = 5.0
 SCAN_STEP = 500
 """Folder entries looked at between two looks at the new frames."""
 
-STOP_SECONDS = 2.0
-"""How long a watcher may take to end; one that hangs is left behind."""
+LOOK_UP = 100
+"""Folder entries asked about at once; the log answers for 100 in the time of 20 single ones."""
+
+SCAN_REST = 4
+"""How much longer than the last scan took the next one waits at least: where a million frames
+are kept, scanning takes a fifth of one core's time at most."""
 
 _UNWATCHABLE = ("nfs", "cifs", "smb", "fuse", "9p", "vboxsf", "drvfs", "afs", "ceph")
 """File systems on which changes made elsewhere raise no event here."""
@@ -57,20 +56,25 @@ _UNWATCHABLE = ("nfs", "cifs", "smb", "fuse", "9p", "vboxsf", "drvfs", "afs", "c
 class _Waiting:
     """Paths waiting to stand still, the next due first; of those due together the oldest."""
 
-    _sources: dict[Path, tuple[float, SettledPath]] = field(default_factory=dict)
-    _due: list[tuple[float, int, Path]] = field(default_factory=list)
+    _sources: dict[str, tuple[float, SettledPath]] = field(default_factory=dict)
+    _due: list[tuple[float, int, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self._sources)
 
-    def __contains__(self, path: Path) -> bool:
+    def __contains__(self, path: str) -> bool:
         return path in self._sources
 
     def push(self, source: SettledPath, due: float) -> None:
-        self._sources[source.path] = (due, source)
-        heapq.heappush(self._due, (due, source.mtime_ns, source.path))
+        path = os.fspath(source.path)
+        # A Path is several times as large as its text, which the key holds already.
+        self._sources[path] = (due, replace(source, path=source.deployment.folder))
+        heapq.heappush(self._due, (due, source.mtime_ns, path))
+        if len(self._due) > 2 * len(self._sources) + SCAN_STEP:
+            self._due = [(due, at.mtime_ns, path) for path, (due, at) in self._sources.items()]
+            heapq.heapify(self._due)
 
-    def drop(self, path: Path) -> None:
+    def drop(self, path: str) -> None:
         self._sources.pop(path, None)
 
     def pop(self, now: float) -> SettledPath | None:
@@ -79,7 +83,7 @@ class _Waiting:
             due, _, path = heapq.heappop(self._due)
             # An entry whose path was dropped, or has waited anew since, means nothing.
             if path in self._sources and self._sources[path][0] == due:
-                return self._sources.pop(path)[1]
+                return replace(self._sources.pop(path)[1], path=FramePath(path))
         return None
 
     def next_due(self) -> float | None:
@@ -95,7 +99,7 @@ class _Watch:
 
     deployment: Deployment
     polling: bool
-    observer: BaseObserver | None = None
+    observer: Watcher | None = None
     identity: tuple[int, int] | None = None
     refused: tuple[int, int] | None = None
     state: str = ""
@@ -104,9 +108,9 @@ class _Watch:
 class Inbox:
     """Watches and scans the deployments' folders; `take` gives settled paths one by one.
 
-    `is_recorded` says whether a path at its size and mtime is done; `on_recorded` is told of each
-    such path that a scan meets. Scan intervals are spread by a fifth, so that many feeders on one
-    file server do not scan at once.
+    `is_recorded` says whether a path at its size and mtime is done, `are_recorded` the same of
+    many, in their order; `on_recorded` is told of each such path that a scan meets. Scan intervals
+    are spread by a fifth, so that many feeders on one file server do not scan at once.
     """
 
     def __init__(
@@ -115,10 +119,13 @@ class Inbox:
         settings: InboxSection,
         is_recorded: Callable[[SettledPath], bool],
         clock: Clock | None = None,
+        *,
+        are_recorded: Callable[[Sequence[FoundPath]], Sequence[bool]] | None = None,
         on_recorded: Callable[[SettledPath], None] | None = None,
     ) -> None:
         self._settings = settings
         self._is_recorded = is_recorded
+        self._are_recorded = are_recorded or self._one_by_one
         self._on_recorded = on_recorded
         self._clock = clock or Clock()
         self._watches = [
@@ -126,12 +133,12 @@ class Inbox:
         ]
         self._fresh = _Waiting()
         self._backlog = _Waiting()
-        self._dirty: dict[Path, tuple[Deployment, float]] = {}
+        self._dirty: dict[str, tuple[Deployment, float]] = {}
         self._dirty_lock = threading.Lock()
         self._stirred = threading.Event()
         self._overflowed = False
-        self._listener = _OverflowListener(self._mark_overflow)
-        self._scan: Iterator[SettledPath] | None = None
+        self._scan: Iterator[FoundPath] | None = None
+        self._scan_took = 0.0
         self._scan_due = self._clock.monotonic()
         self._scan_wanted = False
         self._scan_moved = self._scan_due
@@ -140,13 +147,11 @@ class Inbox:
 
     def start(self) -> None:
         """Begins to watch; folders that are not there yet are waited for."""
-        _WATCHDOG_LOG.addHandler(self._listener)
         for watch in self._watches:
             self._keep_watching(watch)
 
     def close(self) -> None:
         """Stops watching."""
-        _WATCHDOG_LOG.removeHandler(self._listener)
         for watch in self._watches:
             _stop(watch)
 
@@ -202,8 +207,9 @@ class Inbox:
         """False for hidden files and the names that uploads use until they are complete."""
         return not name.startswith(".") and not name.lower().endswith(self._settings.ignore)
 
-    def _mark(self, deployment: Deployment, path: Path) -> None:
-        """Called by the watcher's thread: notes that something happened to `path`."""
+    def _mark(self, deployment: Deployment, changed: str | os.PathLike[str]) -> None:
+        """Called by the watcher's thread: notes that something happened to a path."""
+        path = os.fspath(changed)
         with self._dirty_lock:
             if path not in self._dirty:
                 if len(self._dirty) < MAX_WAITING:
@@ -226,28 +232,29 @@ class Inbox:
         for path, (deployment, at) in dirty.items():
             if path in self._fresh or not self._is_candidate(path, deployment):
                 continue
-            if len(self._fresh) >= MAX_WAITING:
+            waiting = self._fresh if len(self._fresh) < MAX_FRESH else self._backlog
+            if len(waiting) >= MAX_WAITING:
                 overflowed = True
                 break
-            source = _look(deployment, path)
+            source = _look(deployment, FramePath(path))
             if source is None:
-                # A folder moved in raises one event for itself and none for what it holds.
-                overflowed = overflowed or path.is_dir()
+                # Of what a folder holds that was moved in, not every watcher tells.
+                overflowed = overflowed or os.path.isdir(path)
             elif not self._is_recorded(source):
                 self._backlog.drop(path)
                 source = self._written(source, at - EVENT_SECONDS)
-                self._fresh.push(source, self._clock.monotonic() + self._settings.settle_seconds)
+                waiting.push(source, self._clock.monotonic() + self._settings.settle_seconds)
         # A scan under way may have passed the place already, so another one follows it.
         self._scan_wanted = self._scan_wanted or overflowed
 
-    def _is_candidate(self, path: Path, deployment: Deployment) -> bool:
-        try:
-            parts = path.relative_to(deployment.folder).parts
-        except ValueError:
+    def _is_candidate(self, path: str, deployment: Deployment) -> bool:
+        above, _, name = path.rpartition(os.sep)
+        folder = os.fspath(deployment.folder)
+        if not self.is_picture_name(name) or not os.path.join(above, "").startswith(
+            os.path.join(folder, "")
+        ):
             return False
-        if not parts or any(part.startswith(".") for part in parts[:-1]):
-            return False
-        return self.is_picture_name(parts[-1])
+        return not any(part.startswith(".") for part in above[len(folder) :].split(os.sep))
 
     def _settled(self, waiting: _Waiting) -> SettledPath | None:
         """The next due path that still looks as it did; one that moved on waits again."""
@@ -280,24 +287,38 @@ class Inbox:
             self._scan_moved = self._clock.monotonic()
             self._scan = self._walk_all()
             self._scan_began = self._clock.since_boot()
+            self._scan_took = 0.0
         self._scan_moved = self._clock.monotonic()
-        for _ in range(SCAN_STEP):
+        for _ in range(SCAN_STEP // LOOK_UP):
             if len(self._backlog) >= MAX_WAITING:
+                break
+            found = list(islice(self._scan, LOOK_UP))
+            self._add_to_backlog(found, now + self._settings.settle_seconds)
+            if len(found) < LOOK_UP:
+                self._end_scan(now)
                 return
-            source = next(self._scan, None)
-            if source is None:
-                self._scanned = self._scan_began
-                self._scan_due = self._clock.monotonic() + self._scan_interval()
-                self._scan = None
-                return
-            known = source.path in self._fresh or source.path in self._backlog
-            if known:
-                continue
-            if not self._is_recorded(source):
-                source = self._written(source, self._scanned)
-                self._backlog.push(source, now + self._settings.settle_seconds)
+        self._scan_took += self._clock.monotonic() - now
+
+    def _end_scan(self, since: float) -> None:
+        now = self._clock.monotonic()
+        took = self._scan_took + now - since
+        self._scanned = self._scan_began
+        self._scan_due = now + max(self._scan_interval(), SCAN_REST * took)
+        self._scan = None
+
+    def _add_to_backlog(self, found: Sequence[FoundPath], due: float) -> None:
+        """Lets those wait that neither wait yet nor are recorded, and tells of the recorded."""
+        new = [
+            one for one in found if one.path not in self._fresh and one.path not in self._backlog
+        ]
+        for one, is_recorded in zip(new, self._are_recorded(new), strict=True):
+            if not is_recorded:
+                self._backlog.push(self._written(_settled_path(one), self._scanned), due)
             elif self._on_recorded is not None:
-                self._on_recorded(source)
+                self._on_recorded(_settled_path(one))
+
+    def _one_by_one(self, found: Sequence[FoundPath]) -> list[bool]:
+        return [self._is_recorded(_settled_path(one)) for one in found]
 
     def _scan_interval(self) -> float:
         polling = any(watch.polling or watch.observer is None for watch in self._watches)
@@ -309,27 +330,31 @@ class Inbox:
         earliest = min(due for due in dues if due is not None)
         return max(0.0, earliest - self._clock.monotonic())
 
-    def _walk_all(self) -> Iterator[SettledPath]:
+    def _walk_all(self) -> Iterator[FoundPath]:
         for watch in self._watches:
-            yield from self._walk(watch.deployment, watch.deployment.folder)
+            yield from self._walk(watch)
 
-    def _walk(self, deployment: Deployment, folder: Path) -> Iterator[SettledPath]:
-        """Every regular file below `folder`, without following links."""
-        below = [folder]
+    def _walk(self, watch: _Watch) -> Iterator[FoundPath]:
+        """Every regular file in a deployment's folder and below, without following links."""
+        folder = watch.deployment.folder
+        below = [os.fspath(folder)]
         while below:
             current = below.pop()
+            if watch.observer is not None:
+                watch.observer.cover(current)
             try:
-                with scan_folder(folder, current) as entries:
+                with scan_folder(folder, Path(current)) as entries:
                     for entry in entries:
+                        path = os.path.join(current, entry.name)
                         if entry.is_dir(follow_symlinks=False):
                             if self._settings.recursive and not entry.name.startswith("."):
-                                below.append(current / entry.name)
+                                below.append(path)
                         elif entry.name.startswith(ASIDE):
-                            self._restore(current / entry.name)
+                            self._restore(Path(path))
                         elif self.is_picture_name(entry.name):
-                            source = _look(deployment, current / entry.name)
-                            if source is not None:
-                                yield source
+                            found = _found(watch.deployment, path, entry)
+                            if found is not None:
+                                yield found
             except (FileNotFoundError, Vanished):
                 continue  # gone since it was listed; of the drop folder itself the watch speaks
             except OSError as error:
@@ -379,52 +404,23 @@ class Inbox:
         if watch.polling:
             _say(watch, f"scanning {folder} every {self._settings.polling_seconds:g} s")
             return
-        handler = _Handler(self._mark, watch.deployment)
+        observer = watcher(
+            os.fspath(folder),
+            self._settings.recursive,
+            partial(self._mark, watch.deployment),
+            self._mark_overflow,
+        )
         try:
-            observer = Observer()  # takes an inotify instance, of which there may be none left
-            observer.schedule(handler, os.fspath(folder), recursive=self._settings.recursive)
             observer.start()
         except OSError as error:
             # Out of inotify watches, most often; the scan alone still finds every frame.
             reason = error.strerror or error
             seconds = self._settings.polling_seconds
             _say(watch, f"scanning {folder} every {seconds:g} s (not watched: {reason})")
-            # watchdog keeps the descriptors and threads of a failed start: not again, then.
             watch.refused = watch.identity
             return
         watch.observer = observer
         _say(watch, f"watching {folder}")
-
-
-class _OverflowListener(logging.Handler):
-    """Hears of events that the kernel dropped, of which watchdog tells in its log alone."""
-
-    def __init__(self, on_overflow: Callable[[], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._on_overflow = on_overflow
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "overflow" in record.getMessage():
-            self._on_overflow()
-
-
-class _Handler(FileSystemEventHandler):
-    """Turns every event that can mean a change into a dirty path."""
-
-    def __init__(self, mark: Callable[[Deployment, Path], None], deployment: Deployment) -> None:
-        self._mark = mark
-        self._deployment = deployment
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        # Reading a file raises these two, and the daemon reads every file.
-        if event.event_type in (EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE):
-            return
-        # A folder is modified by every file in it, which raises events of its own.
-        if event.is_directory and event.event_type not in (EVENT_TYPE_CREATED, EVENT_TYPE_MOVED):
-            return
-        for name in (event.src_path, event.dest_path):
-            if name:
-                self._mark(self._deployment, Path(os.fsdecode(name)))
 
 
 def _look(deployment: Deployment, path: Path) -> SettledPath | None:
@@ -438,6 +434,21 @@ def _look(deployment: Deployment, path: Path) -> SettledPath | None:
     return SettledPath(deployment, path, found.st_size, storable_ns(found.st_mtime_ns))
 
 
+def _found(deployment: Deployment, path: str, entry: os.DirEntry[str]) -> FoundPath | None:
+    """A folder's entry, `path`, as a scan meets it; None where it is no regular file."""
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return FoundPath(deployment, path, found.st_size, storable_ns(found.st_mtime_ns))
+
+
+def _settled_path(found: FoundPath) -> SettledPath:
+    return SettledPath(found.deployment, FramePath(found.path), found.size, found.mtime_ns)
+
+
 def _say(watch: _Watch, state: str) -> None:
     """One log line for each change of state, none for more of the same."""
     if state != watch.state:
@@ -446,23 +457,17 @@ def _say(watch: _Watch, state: str) -> None:
 
 
 def _is_alive(watch: _Watch) -> bool:
-    """Whether events still arrive: the observer goes on when what feeds it has died."""
+    """Whether events still arrive."""
     if watch.polling:
         return True
-    observer = watch.observer
-    return (
-        observer is not None
-        and observer.is_alive()
-        and all(emitter.is_alive() for emitter in observer.emitters)
-    )
+    return watch.observer is not None and watch.observer.is_alive()
 
 
 def _stop(watch: _Watch) -> None:
     observer, watch.observer = watch.observer, None
     watch.identity = watch.refused = None
-    if observer is not None and observer.is_alive():
+    if observer is not None:
         observer.stop()
-        observer.join(STOP_SECONDS)
 
 
 def must_poll(folder: Path, settings: InboxSection) -> bool:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from feeder.clock import Clock, utc_text
 from feeder.domain import (
     ClockEpoch,
     Deployment,
+    FoundPath,
     Frame,
     Label,
     Prediction,
@@ -32,6 +34,17 @@ _REFUSED = (
     sqlite3.ProgrammingError,
 )
 """What SQLite says of a row it will not take, whatever the state of the disk."""
+
+
+LOOK_UP = 100
+"""Paths looked up by one statement."""
+
+_HAS_PATHS = (
+    "WITH asked (i, name, path, size, mtime) AS (VALUES "
+    + ", ".join(f"({i}, ?, ?, ?, ?)" for i in range(LOOK_UP))
+    + ") SELECT i FROM asked WHERE EXISTS (SELECT 1 FROM deployment JOIN path USING (deployment_id)"
+    " WHERE location_name = name AND file_path = path AND file_size = size AND mtime_ns = mtime)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,7 @@ class Logbook:
         self._identity = _identity(path)
         self._clock = clock
         self._names: dict[str, tuple[str, ...]] = {}
+        self._named_last: dict[str, str] = {}  # the key of the newest model and vocabulary
         self._pending: list[_Row] = []
         self._pending_paths: set[tuple[Any, ...]] = set()
         self._pending_digests: set[tuple[str, str]] = set()
@@ -109,6 +123,19 @@ class Logbook:
             " AND file_path = ? AND file_size = ? AND mtime_ns = ?",
             key,
         )
+
+    def has_paths(self, found: Sequence[FoundPath]) -> list[bool]:
+        """`has_path` of many paths, in their order, at about a fifth of the time for each."""
+        keys = [_path_key(at) for at in found]
+        done = [key in self._pending_paths for key in keys]
+        for start in range(0, len(keys), LOOK_UP):
+            chunk = keys[start : start + LOOK_UP]
+            # Filled up, so that SQLite prepares one statement and not one for each length.
+            values = chunk + [("", b"", 0, 0)] * (LOOK_UP - len(chunk))
+            flat = [value for key in values for value in key]
+            for (index,) in self._connection.execute(_HAS_PATHS, flat):
+                done[start + index] = True
+        return done
 
     def has_frame(self, frame: Frame) -> bool:
         """Whether these bytes from this camera are in the log."""
@@ -170,6 +197,8 @@ class Logbook:
         self._pending_paths.clear()
         self._pending_digests.clear()
         self._pending_epochs.clear()
+        # What earlier settings named is in the log by now or was never used.
+        self._names = {key: self._names[key] for key in self._named_last.values()}
         if self.on_commit is not None:
             self.on_commit(durable)
 
@@ -179,11 +208,11 @@ class Logbook:
             {"name": at.name, "scientific_name": at.scientific_name, "kind": at.kind}
             for at in labels
         ]
-        self._names[f"vocabulary {digest}"] = (json.dumps(described),)
+        self._name("vocabulary", digest, json.dumps(described))
 
     def register_model(self, digest: str, name: str) -> None:
         """Says which bundle a model digest stands for, likewise."""
-        self._names[f"model {digest}"] = (name,)
+        self._name("model", digest, name)
 
     def forget_deployments(self) -> None:
         """Lets a deployment's changed place or zone be written with its next frame."""
@@ -195,6 +224,10 @@ class Logbook:
             self.commit()
         finally:
             self._connection.close()
+
+    def _name(self, table: str, digest: str, said: str) -> None:
+        self._named_last[table] = key = f"{table} {digest}"
+        self._names[key] = (said,)
 
     def _take(self, row: _Row) -> None:
         if not self._pending:
@@ -378,15 +411,20 @@ def printable(name: bytes) -> str:
     return plain(name.decode("utf-8", "backslashreplace"))
 
 
-def relative_name(source: SettledPath) -> bytes:
+def relative_name(source: SettledPath | FoundPath) -> bytes:
     """The file's path below its deployment's folder, as the system names it.
 
     Relative, so that moving the folder does not make every frame in it new.
     """
-    return os.fsencode(source.path.relative_to(source.deployment.folder))
+    return os.fsencode(os.fspath(source.path)[_start_below(source.deployment.folder) :])
 
 
-def _path_key(source: SettledPath) -> tuple[str, bytes, int, int]:
+@lru_cache(maxsize=64)
+def _start_below(folder: Path) -> int:
+    return len(os.path.join(folder, ""))
+
+
+def _path_key(source: SettledPath | FoundPath) -> tuple[str, bytes, int, int]:
     return source.deployment.name, relative_name(source), source.size, source.mtime_ns
 
 

@@ -77,17 +77,23 @@ def _in_light_of(usual: Vectors, seen: Vectors) -> Vectors:
 
     A straight line through the cells, fitted again without the quarter that lies farthest off.
     """
-    x, y = usual.ravel(), seen.ravel()
-    keep = np.ones(len(x), np.bool_)
-    gain, offset = 1.0, 0.0
-    for _ in range(2):
-        spread = float(x[keep].std())
-        gain = float(np.cov(x[keep], y[keep])[0, 1]) / spread**2 if spread > 1 else 1.0
-        gain = min(max(gain, 0.3), 3.0)
-        offset = float(y[keep].mean() - gain * x[keep].mean())
-        off = np.abs(y - gain * x - offset)
-        keep = off <= np.quantile(off, 0.75)
+    x, y = usual.ravel().astype(np.float64), seen.ravel().astype(np.float64)
+    gain, offset = _line(x, y)
+    off = np.abs(y - gain * x - offset)
+    rank = 3 * (len(off) - 1) // 4
+    keep = off <= np.partition(off, rank)[rank]
+    gain, offset = _line(x[keep], y[keep])
     return np.asarray(np.clip(gain * usual + offset, 0, 255), np.float32)
+
+
+def _line(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Gain, within bounds, and offset of the straight line through the points."""
+    mean_x, mean_y = float(x.mean()), float(y.mean())
+    x, y = x - mean_x, y - mean_y
+    squares = float(x @ x)
+    gain = float(x @ y) / squares if squares > len(x) else 1.0
+    gain = min(max(gain, 0.3), 3.0)
+    return gain, mean_y - gain * mean_x
 
 
 def _without_specks(mask: Mask) -> Mask:

@@ -27,8 +27,15 @@ class FeederProcess:
         self.command = [sys.executable, "-m", "feeder"]
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
-        """Starts it and returns once it watches."""
+    def start(
+        self,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        module: str = "feeder",
+    ) -> None:
+        """Starts it, or a `module` in its place, and returns once it watches."""
+        if module != "feeder":
+            self.command = [sys.executable, "-m", module]
         self.start_unwatched(*arguments, environment=environment)
         self.until(lambda: "feeder.inbox" in self.said())
 

@@ -1,14 +1,14 @@
 """The drop folders -> settled paths."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from feeder.config import InboxSection
-from feeder.domain import Deployment, SettledPath
-from feeder.inbox import EVENT_SECONDS, Inbox, _is_alive
+from feeder.domain import Deployment, FoundPath, SettledPath
+from feeder.inbox import EVENT_SECONDS, MAX_FRESH, MAX_WAITING, Inbox, _is_alive
 from feeder.mounts import file_system
 from tests.conftest import FakeClock
 
@@ -259,6 +259,89 @@ def test_a_flood_of_events_falls_back_to_the_scan(
     assert len(found) == 50
 
 
+def test_what_comes_after_a_flood_waits_behind_few(
+    folder: Path, open_inbox: OpenInbox, time: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a flood only a part goes before the backlog: later frames need not wait for all."""
+    monkeypatch.setattr("feeder.inbox.MAX_FRESH", 5)
+    inbox = open_inbox()
+    drain(inbox)
+    deployment = Deployment("garden", folder)
+    for number in range(50):
+        (folder / f"{number}.jpg").write_bytes(b"x")
+        inbox._mark(deployment, folder / f"{number}.jpg")
+    drain(inbox)
+    time.advance(SETTLE)
+    given = [inbox.take(0)]
+    (folder / "late.jpg").write_bytes(b"late")
+    inbox._mark(deployment, folder / "late.jpg")
+    given.append(inbox.take(0))
+    time.advance(SETTLE)
+    order = [source.path.name for source in given if source] + [
+        source.path.name for source in drain(inbox)
+    ]
+    assert len(set(order)) == 51
+    assert order.index("late.jpg") <= 5
+
+
+def test_what_no_longer_waits_leaves_nothing_behind(
+    folder: Path, open_inbox: OpenInbox, time: FakeClock
+) -> None:
+    """A file that an event tells of again and again takes no more memory than one."""
+    inbox = open_inbox()
+    drain(inbox)
+    (folder / "latest.jpg").write_bytes(b"x")
+    for _ in range(5_000):
+        inbox._mark(Deployment("garden", folder), folder / "latest.jpg")
+        inbox._admit_dirty()
+        inbox._fresh.drop(os.fspath(folder / "latest.jpg"))
+    assert len(inbox._fresh._due) < 1_000
+
+
+def test_a_long_scan_is_followed_by_a_longer_rest(folder: Path, time: FakeClock) -> None:
+    """Where a scan takes long, the next one waits until scanning was a fifth of the time."""
+    for number in range(1_000):
+        (folder / f"{number}.jpg").touch()
+
+    def look_up(found: Sequence[FoundPath]) -> list[bool]:
+        time.advance(0.1 * len(found))
+        return [True] * len(found)
+
+    inbox = Inbox(
+        (Deployment("garden", folder),),
+        InboxSection(watcher="polling", polling_seconds=10),
+        lambda source: True,
+        time.clock,
+        are_recorded=look_up,
+    )
+    while not inbox.is_empty:
+        inbox.take(0)
+    began = time.seconds
+    time.advance(390)
+    assert inbox.is_empty
+    time.advance(30)
+    assert not inbox.is_empty
+    assert time.seconds == began + 420
+
+
+def test_new_frames_need_not_wait_for_a_scan(
+    folder: Path, recorded: set[Path], open_inbox: OpenInbox, time: FakeClock
+) -> None:
+    """Between two looks at the new frames a scan looks at a limited number of entries."""
+    for number in range(3_000):
+        (folder / f"{number}.jpg").touch()
+        recorded.add(folder / f"{number}.jpg")
+    inbox = open_inbox()
+    inbox._mark(Deployment("garden", folder), folder / "0.jpg")
+    recorded.remove(folder / "0.jpg")
+    inbox.take(0)
+    time.advance(SETTLE)
+    source = inbox.take(0)
+    assert source is not None
+    assert source.path.name == "0.jpg"
+    assert inbox._scan is not None
+
+
 def test_a_missing_folder_is_waited_for(
     folder: Path, open_inbox: OpenInbox, time: FakeClock
 ) -> None:
@@ -345,10 +428,9 @@ def test_a_frame_in_a_folder_below_costs_no_scan(folder: Path) -> None:
         inbox.close()
 
 
-def test_a_burst_loses_nothing_though_events_are_lost(folder: Path) -> None:
-    """20,000 files at once, more than the kernel queues events for, are all found without waiting
-    for the next scan."""
-    count = 20_000
+def test_a_burst_loses_nothing_though_events_are_dropped(folder: Path) -> None:
+    """More files at once than may wait are all found without waiting for the next scan."""
+    count = MAX_FRESH + 2 * MAX_WAITING
     section = InboxSection(settle_seconds=0.05, watcher="native", rescan_seconds=36_000)
     done: set[Path] = set()
     inbox = Inbox((Deployment("garden", folder),), section, lambda source: source.path in done)

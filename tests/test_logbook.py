@@ -1,5 +1,6 @@
 """Append and query."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,6 +17,7 @@ from feeder.domain import (
     Box,
     Candidate,
     Deployment,
+    FoundPath,
     Frame,
     Kind,
     Label,
@@ -80,6 +82,11 @@ def logbook(path: Path, time: FakeClock) -> Iterator[Logbook]:
     opened.register_vocabulary("v" * 64, (ROBIN, WREN))
     yield opened
     opened.close()
+
+
+def found(source: SettledPath) -> FoundPath:
+    """The same file as a scan meets it."""
+    return FoundPath(source.deployment, os.fspath(source.path), source.size, source.mtime_ns)
 
 
 def rows(path: Path, table: str) -> int:
@@ -333,3 +340,43 @@ def test_the_judged_region_is_logged(logbook: Logbook, path: Path) -> None:
     logbook.commit()
     (row,) = LogReader(path).sightings(Query())
     assert [row[f"bbox_{name}"] for name in ("x", "y", "width", "height")] == [0.25, 0.5, 0.3, 0.4]
+
+
+def test_many_paths_are_looked_up_at_once(logbook: Logbook) -> None:
+    """`has_paths` says of each path what `has_path` says, committed, pending or neither."""
+    shed = Deployment("shed", Path("/"))
+    odd = os.fsdecode(b"2026/\xff'\n.jpg")
+    known = [frame(number) for number in range(130)]
+    known += [frame(200, name=odd), frame(201, deployment=shed)]
+    for one in known[:120] + known[-1:]:
+        logbook.append(one, seen())
+    logbook.commit()
+    for one in known[120:-1]:
+        logbook.append(one, seen())
+    others = [
+        replace(known[0].source, size=1),
+        replace(known[1].source, mtime_ns=1),
+        replace(known[2].source, path=GARDEN.folder / "day" / "2.jpg"),
+        SettledPath(shed, Path("/0.jpg"), 1000, 10**18),
+        SettledPath(Deployment("new", GARDEN.folder), known[0].source.path, 1000, 10**18),
+    ]
+    sources = [value for pair in zip([one.source for one in known], others * 27, strict=False)
+               for value in pair]  # fmt: skip
+    told = logbook.has_paths([found(source) for source in sources])
+    assert told == [logbook.has_path(source) for source in sources]
+    assert told == [True, False] * len(known)
+    assert logbook.has_paths([]) == []
+
+
+def test_names_of_earlier_settings_are_forgotten(logbook: Logbook, path: Path) -> None:
+    """However often the vocabulary changes, only its last labels stay in memory; rows that wait
+    keep theirs until they are written."""
+    for number in range(20):
+        digest = f"{number:064x}"
+        logbook.register_vocabulary(digest, (ROBIN, WREN))
+        logbook.append(frame(number), replace(seen(), vocabulary_digest=digest))
+        if number % 3 == 0:
+            logbook.commit()
+    logbook.commit()
+    assert rows(path, "vocabulary") == 20
+    assert len(logbook._names) == 2

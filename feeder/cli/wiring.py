@@ -122,7 +122,11 @@ def open_station(
         settings=settings,
         care=open_care(settings),
         inbox=Inbox(
-            settings.deployments, settings.inbox, logbook.has_path, on_recorded=on_recorded
+            settings.deployments,
+            settings.inbox,
+            logbook.has_path,
+            are_recorded=logbook.has_paths,
+            on_recorded=on_recorded,
         ),
         reader=FrameReader(
             DecoderProcess(
