@@ -23,6 +23,8 @@ COMMANDS = [
     ["run"],
     ["classify"],
     ["sightings"],
+    ["favorite"],
+    ["prune"],
     ["labels"],
     ["labels", "list"],
     ["labels", "add"],
