@@ -356,6 +356,28 @@ def test_a_full_archive_costs_no_picture(make: MakeGarden, monkeypatch: pytest.M
     assert garden.files() == ["garden/a.jpg"]
 
 
+def test_a_failing_disk_does_not_stop_the_daemon(
+    make: MakeGarden, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a picture can be neither moved nor put back, that is said, and a scan puts it back."""
+    garden = make('after = "archive"')
+    garden.shoot("a.jpg")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("feeder.archive.move_new", fail)
+        broken.setattr("feeder.archive.put_back", fail)
+        garden.tidy()
+    assert "Input/output error" in caplog.text
+    garden.change('after = "archive" ')
+    for _ in range(2):
+        scan(garden, lambda inbox: (inbox.take(0), inbox.take(0)))
+    garden.tidy()
+    assert garden.files() == ["archive/garden/2026/2026-11-21/a.jpg"]
+
+
 def test_a_locked_log_moves_nothing(make: MakeGarden) -> None:
     """While the log cannot be told where a picture goes, the picture stays; then it goes."""
     garden = make('after = "archive"')
