@@ -551,6 +551,21 @@ def test_a_log_of_the_second_schema_keeps_its_rows(tmp_path: Path) -> None:
     pictures.close()
 
 
+def test_no_question_goes_through_the_whole_log(make: MakeGarden) -> None:
+    """Whatever a round asks the log is answered off an index, however many frames there are."""
+    garden = with_history(make('after = "archive"\nmax_days = 30\nkeep_last = 1'))
+    asked: set[str] = set()
+    garden.pictures._connection.set_trace_callback(asked.add)
+    for days in (40, 41, 42):
+        garden.shoot(f"{days}.jpg", days_ago=days)
+    garden.tidy()
+    questions = [sql for sql in asked if sql.startswith(("SELECT", "UPDATE"))]
+    assert any("count(*)" in sql for sql in questions)
+    for sql in questions:
+        plan = garden.sql(f"EXPLAIN QUERY PLAN {sql}")
+        assert not [row for row in plan if str(row[3]).startswith("SCAN")], sql
+
+
 def test_an_earlier_log_is_not_written_to(tmp_path: Path) -> None:
     """A command does not upgrade the log under a running daemon, and says who does."""
     with closing(sqlite3.connect(tmp_path / "feeder.db")) as connection:
