@@ -123,5 +123,7 @@ class Housekeeping:
             if self._is_log_writable:
                 log.warning("pictures stay where they are for now: %s", error)
             self._is_log_writable = False
+        except OSError as error:  # whatever was under way is met again by a scan or a census
+            log.error("pictures stay where they are for now: %s", error)
         else:
             self._is_log_writable = True

@@ -185,9 +185,10 @@ class PictureLog:
         """How many of these frames still have a picture and are still this camera's species."""
         listed = ", ".join(str(int(media_id)) for media_id in media_ids) or "NULL"
         ((count,),) = self._read(
-            "SELECT count(*) FROM media JOIN deployment USING (deployment_id)"
-            " JOIN current_observation AS o USING (media_id)"
-            f" WHERE media_id IN ({listed}) AND gone_since IS NULL AND location_name = ?"
+            # CROSS: these few are looked up; the species is not sought among all frames.
+            "SELECT count(*) FROM media AS m CROSS JOIN deployment AS d USING (deployment_id)"
+            " CROSS JOIN current_observation AS o USING (media_id)"
+            f" WHERE m.media_id IN ({listed}) AND m.gone_since IS NULL AND d.location_name = ?"
             " AND o.observation_type = 'animal' AND o.label = ?",
             species,
         )

@@ -162,6 +162,7 @@ class Rounds:
         if sweep.limits.min_free_gigabytes is None or not self._is_short(now):
             return
         if sweep.missing_bytes > 0:
+            self._look_due = self._round_due
             self._say(
                 f"less than {self._limits.min_free_gigabytes:g} GB are free, and every picture"
                 " left is one that is kept; make room on the disk"

@@ -28,6 +28,8 @@ COMMANDS = [
     ["run"],
     ["classify"],
     ["sightings"],
+    ["favorite"],
+    ["prune"],
     ["labels"],
     ["labels", "list"],
     ["labels", "add"],

@@ -35,7 +35,7 @@ def test_a_fresh_config_states_the_defaults() -> None:
     """Every value in a fresh config is the one that leaving the key out gives."""
     fresh = tomllib.loads(config.fresh())
     bare = config.parse(DEPLOYMENT, Path("/feeder/config.toml"))
-    for name in ("model", "thresholds", "inbox", "frames", "logbook"):
+    for name in ("model", "thresholds", "inbox", "frames", "logbook", "retention"):
         section = getattr(bare, name)
         for key, value in fresh[name].items():
             default = getattr(section, key)

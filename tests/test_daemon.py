@@ -288,3 +288,30 @@ def test_it_looks_twice_at_what_changed(
         ).fetchall()
     assert bool(boxes) is twice
     assert all(holds(Box(*box), 90, 70) for box in boxes)
+
+
+def test_a_logged_picture_is_moved_to_the_archive(feeder: FeederProcess) -> None:
+    """With `after = "archive"` the running daemon moves each picture once its row is durable, and
+    after a kill -9 the next start finishes what was left."""
+    with feeder.config.open("a", encoding="utf-8") as config:
+        config.write('[retention]\nafter = "archive"\n')
+    feeder.start()
+    for number in range(4):
+        picture(feeder.folder / f"{number}.jpg", number)
+    archive = feeder.config.parent / "archive"
+
+    def archived() -> list[str]:
+        return sorted(path.name for path in archive.rglob("*.jpg"))
+
+    feeder.until(lambda: archived() == [f"{number}.jpg" for number in range(4)])
+    assert feeder.files() == archived()
+    assert list(feeder.folder.iterdir()) == []
+    for number in range(4, 12):
+        picture(feeder.folder / f"{number}.jpg", number)
+    feeder.until(lambda: len(feeder.files()) > 4)
+    feeder.stop(signal.SIGKILL)
+    feeder.start("--once")
+    assert feeder.process is not None
+    assert feeder.process.wait(PATIENCE) == 0
+    assert len(archived()) == 12
+    assert list(feeder.folder.iterdir()) == []

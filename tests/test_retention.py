@@ -365,6 +365,28 @@ def test_a_full_archive_costs_no_picture(make: MakeGarden, monkeypatch: pytest.M
     assert garden.files() == ["garden/a.jpg"]
 
 
+def test_a_failing_disk_does_not_stop_the_daemon(
+    make: MakeGarden, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a picture can be neither moved nor put back, that is said, and a scan puts it back."""
+    garden = make('after = "archive"')
+    garden.shoot("a.jpg")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("feeder.archive.move_new", fail)
+        broken.setattr("feeder.archive.put_back", fail)
+        garden.tidy()
+    assert "Input/output error" in caplog.text
+    garden.change('after = "archive" ')
+    for _ in range(2):
+        scan(garden, lambda inbox: (inbox.take(0), inbox.take(0)))
+    garden.tidy()
+    assert garden.files() == ["archive/garden/2026/2026-11-21/a.jpg"]
+
+
 def test_a_locked_log_moves_nothing(make: MakeGarden) -> None:
     """While the log cannot be told where a picture goes, the picture stays; then it goes."""
     garden = make('after = "archive"')
@@ -536,6 +558,23 @@ def test_a_log_of_the_second_schema_keeps_its_rows(tmp_path: Path) -> None:
     pictures = PictureLog.open(path)
     assert len(pictures.oldest(None, 100)) == 50
     pictures.close()
+
+
+def test_no_question_goes_through_the_whole_log(make: MakeGarden) -> None:
+    """Whatever a round asks the log is answered off an index, however many frames there are."""
+    garden = with_history(make('after = "archive"\nmax_days = 30\nkeep_last = 20'))
+    asked: set[str] = set()
+    garden.pictures._connection.set_trace_callback(asked.add)
+    for days in range(40, 65):
+        garden.shoot(f"{days}.jpg", days_ago=days)
+    garden.tidy()
+    questions = [sql for sql in asked if sql.startswith(("SELECT", "UPDATE"))]
+    assert any("count(*)" in sql for sql in questions)
+    for sql in questions:
+        plan = garden.sql(f"EXPLAIN QUERY PLAN {sql}")
+        for step in (str(row[3]) for row in plan):
+            assert "SCAN" not in step, sql
+            assert "(deployment_id=?)" not in step, f"all frames of a camera: {sql}"
 
 
 def test_an_earlier_log_is_not_written_to(tmp_path: Path) -> None:
