@@ -220,12 +220,12 @@ def _limit() -> None:
         return
     import resource
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _lower(resource.RLIMIT_CORE, 0)
     # It has answers to write and no file.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    _lower(resource.RLIMIT_FSIZE, 0)
     if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_DATA, (DATA_LIMIT, DATA_LIMIT))
-        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_LIMIT, ADDRESS_LIMIT))
+        _lower(resource.RLIMIT_DATA, DATA_LIMIT)
+        _lower(resource.RLIMIT_AS, ADDRESS_LIMIT)
 
 
 def _limit_processor(seconds: float) -> None:
@@ -233,13 +233,22 @@ def _limit_processor(seconds: float) -> None:
 
     The daemon is quicker to kill it, but not one that was itself killed meanwhile.
     """
-    if sys.platform == "win32":
-        return
-    import resource
+    if sys.platform != "win32":
+        import resource
 
-    most = math.ceil(time.process_time() + seconds) + 1
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (most, hard))
+        most = math.ceil(time.process_time() + seconds) + 1
+        _lower(resource.RLIMIT_CPU, most, for_good=False)
+
+
+def _lower(kind: int, most: int, *, for_good: bool = True) -> None:
+    """Sets a limit of this process, or keeps one that is lower already: nobody may raise that."""
+    if sys.platform != "win32":
+        import resource
+
+        _, hard = resource.getrlimit(kind)
+        if hard != resource.RLIM_INFINITY:
+            most = min(most, hard)
+        resource.setrlimit(kind, (most, most if for_good else hard))
 
 
 def _serve() -> None:

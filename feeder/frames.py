@@ -116,12 +116,15 @@ def read_settled(source: SettledPath) -> bytes:
     no regular file.
     """
     descriptor = safe_open.open_file(source.deployment.folder, source.path)
-    with os.fdopen(descriptor, "rb") as file:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
+    try:
+        # Before it becomes a file object, which a folder cannot.
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Vanished(f"{source.path} is no regular file")
-        data = file.read(source.size + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(source.size + 1)
         after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
     now = (after.st_size, storable_ns(after.st_mtime_ns))
     if now != (source.size, source.mtime_ns) or len(data) != source.size:
         raise NotReady("the file changed while it was read")

@@ -19,14 +19,14 @@ MAX_SCANS = 100
 BLOCK = 512
 """Holes begin and end at multiples of this: no disk and no protocol writes in smaller blocks."""
 
+_EMPTY = bytes(BLOCK)
+
 FEWEST_ZEROS = 16
 """As many zeros at the end are suspicious. Whole AVIFs end in none, whole WebPs mostly in four."""
 
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
-_SCAN_END = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # restart markers belong to the scan
-_ZEROS = re.compile(rb"\x00{%d,}" % BLOCK)
-_BARE = frozenset([0x01, *range(0xD0, 0xD9)])  # JPEG markers that no length follows
-_SOS, _EOI = 0xDA, 0xD9
+_BARE = frozenset([0x01, *range(0xD0, 0xDA)])  # JPEG markers that no length follows
+_SOS, _EOI = b"\xff\xda", b"\xff\xd9"
 
 _PNG_SIGNATURE = 8
 _RIFF_HEADER = 12
@@ -69,21 +69,21 @@ def _require_whole_jpeg(data: bytes) -> None:
     """From the first scan, which is the main picture's, to the end-of-image marker behind it.
 
     A thumbnail in the EXIF segment has an end of its own, so segments are passed over by length.
+    Within a scan, 0xff is followed by zero or by a restart's number alone.
     """
-    at, scans, first_scan = 2, 0, 0
-    while found := (_SCAN_END if scans else _MARKER).search(data, at):
+    at = 2
+    while found := _MARKER.search(data, at):
         marker, at = found[1][0], found.end()
-        if marker == _EOI and scans:
-            _require_no_hole(data, first_scan, at)
-            return
-        if marker == _SOS:
-            scans += 1
-            first_scan = first_scan or at
-            if scans > MAX_SCANS:
-                raise BadFrame(f"a JPEG of more than {MAX_SCANS} scans is no camera's")
-        if marker not in _BARE and marker != _EOI:
+        if marker == _SOS[1]:
+            break
+        if marker not in _BARE:
             at += int.from_bytes(data[at : at + 2], "big")
-    raise _cut_short("a JPEG without its end-of-image marker")
+    end = data.find(_EOI, at) if found else -1
+    if end < 0:
+        raise _cut_short("a JPEG without its end-of-image marker")
+    if data.count(_SOS, at, end) >= MAX_SCANS:
+        raise BadFrame(f"a JPEG of more than {MAX_SCANS} scans is no camera's")
+    _require_no_hole(data, at, end)
 
 
 def _require_whole_png(data: bytes) -> None:
@@ -143,13 +143,18 @@ def _require_whole_boxes(data: bytes) -> None:
 
 
 def _require_no_hole(data: bytes, start: int, end: int) -> None:
-    """No run of zeros from one block's border to another's between `start` and `end`.
+    """No zeros from one block's border to another's between `start` and `end`.
 
     A flat area may rightly be as many zeros; that they begin and end at borders is one chance in
     sixty thousand. A byte beside a hole may be zero by itself.
     """
-    for run in _ZEROS.finditer(data, start, end):
-        before, after = -run.start() % BLOCK, run.end() % BLOCK
-        whole_blocks = (run.end() - after) - (run.start() + before)
-        if before <= 1 and after <= 1 and whole_blocks >= BLOCK:
-            raise _cut_short(f"nothing was written from byte {run.start()} to {run.end()}")
+    blocks = data[start + -start % BLOCK : end : BLOCK]  # the first byte of each
+    number = blocks.find(0)
+    while number >= 0:
+        hole = behind = start + -start % BLOCK + number * BLOCK
+        while behind + BLOCK <= end and data[behind : behind + BLOCK] == _EMPTY:
+            behind += BLOCK
+        two = bytes(2)
+        if behind > hole and data[hole - 2 : hole] != two and data[behind : behind + 2] != two:
+            raise _cut_short(f"nothing was written from byte {hole} to {behind}")
+        number = blocks.find(0, number + max(1, (behind - hole) // BLOCK))

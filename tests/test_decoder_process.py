@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,6 +179,22 @@ def test_an_orphan_ends_by_itself() -> None:
     assert child.wait(PATIENCE) == -signal.SIGXCPU
     child.stdin.close()
     child.stdout.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no process")
+def test_lower_limits_that_are_set_already_stay(decoder: DecoderProcess) -> None:
+    """Where a service manager grants less memory and time, the decoder starts all the same."""
+    script = (
+        "import resource as r; r.setrlimit(r.RLIMIT_CPU, (5, 5));"
+        " r.setrlimit(r.RLIMIT_AS, (900 << 20, 900 << 20)); import tests.test_decoder_process as t;"
+        " from feeder.decoder_process import DecoderProcess as D;"
+        " d = D(10**6); print(t.running(d).pid > 0); d.close()"
+    )
+    command = ["setpriv", "--bounding-set=-sys_resource", sys.executable, "-c", script]
+    if shutil.which("setpriv") is None or os.geteuid() != 0:
+        command = command[2:]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no process's files")

@@ -244,6 +244,14 @@ def test_a_fifo_does_not_stop_the_reader(tmp_path: Path, reader: FrameReader) ->
         frame_of(reader, settled(path))
 
 
+def test_a_folder_in_a_files_place_is_passed_over(tmp_path: Path, reader: FrameReader) -> None:
+    """A folder that took a file's place is no picture, whatever it is called."""
+    path = tmp_path / "folder.jpg"
+    path.mkdir()
+    with pytest.raises(Vanished):
+        frame_of(reader, settled(path))
+
+
 def test_bytes_that_killed_two_decoders_are_given_up(tmp_path: Path) -> None:
     """The first death sends the file back; the second, under whatever name, is its defect."""
     names = []
