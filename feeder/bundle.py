@@ -294,7 +294,7 @@ def sealed_manifest(folder: Path) -> bytes:
         raise _unreadable(path, error) from error
     if stated != _checksum(text):
         raise BundleError(
-            f"{path} is not the file its checksum describes, so the model is refused.",
+            f"{path} is not the file that {CHECKSUM} describes, so the model is refused.",
             f"{AGAIN} If you changed {MANIFEST} yourself, remove {CHECKSUM} and run "
             f"`feeder model seal {folder.name}`.",
         )

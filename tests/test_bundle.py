@@ -66,7 +66,7 @@ def test_the_manifest_is_pinned_too(copy: Path) -> None:
     """A threshold that was changed, by a person or a failing disk, is refused with a remedy."""
     text = (copy / MANIFEST).read_text()
     (copy / MANIFEST).write_text(text.replace('"label": 0.5', '"label": 0.1'))
-    with pytest.raises(BundleError, match=r"manifest\.json is not the file its checksum") as caught:
+    with pytest.raises(BundleError, match=r"manifest\.json is not the file that") as caught:
         Bundle.open(copy)
     assert "feeder model seal copy" in caught.value.hint
 

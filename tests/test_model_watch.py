@@ -188,7 +188,10 @@ def test_a_bundle_put_back_as_it_was_ends_the_wait(
     running = start()
     flip(running.folder / MANIFEST)
     running.look()
-    assert "manifest.json is not the file its checksum describes" in running.daemon._status()
+    assert (
+        "manifest.json is not the file that manifest.json.sha256 describes"
+        in running.daemon._status()
+    )
     shutil.copyfile(tiny_clip / MANIFEST, running.folder / MANIFEST)
     running.look()
     assert "the model tiny is whole again" in caplog.text
