@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
 from PIL import AvifImagePlugin, Image
@@ -220,6 +221,10 @@ def _limit() -> None:
         return
     import resource
 
+    if sys.platform == "linux":
+        # Where memory runs out, this child goes first and the daemon stays.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     _lower(resource.RLIMIT_CORE, 0)
     # It has answers to write and no file.
     _lower(resource.RLIMIT_FSIZE, 0)

@@ -404,13 +404,13 @@ class Inbox:
         if watch.polling:
             _say(watch, f"scanning {folder} every {self._settings.polling_seconds:g} s")
             return
-        observer = watcher(
-            os.fspath(folder),
-            self._settings.recursive,
-            partial(self._mark, watch.deployment),
-            self._mark_overflow,
-        )
         try:
+            observer = watcher(
+                os.fspath(folder),
+                self._settings.recursive,
+                partial(self._mark, watch.deployment),
+                self._mark_overflow,
+            )
             observer.start()
         except OSError as error:
             # Out of inotify watches, most often; the scan alone still finds every frame.

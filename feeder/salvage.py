@@ -15,13 +15,18 @@ _BY_ROWID = (
 """Tables whose rows are only ever added, so that what is missing has the highest numbers; those
 that others refer to first."""
 
+_UNJUDGED = (
+    "SELECT media_id FROM media WHERE media_id > ?"
+    " AND media_id NOT IN (SELECT media_id FROM observation)"
+)
+
 
 def salvage(damaged: Path, log: Path) -> int:
     """Adds to `log` the rows that it lacks and `damaged` still gives; the number of frames.
 
     The newest rows come from the end of each table, the older ones from its beginning, up to the
-    place where it cannot be read. Rows that break a rule of the schema are left behind. Raises as
-    `open_for_writing`.
+    place where it cannot be read. Rows that break a rule of the schema are left behind, and frames
+    whose verdict is lost. Raises as `open_for_writing`.
     """
     with closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as old:
         try:
@@ -38,6 +43,9 @@ def salvage(damaged: Path, log: Path) -> int:
                 _add(new, table, _rows(old, f"SELECT * FROM {table} WHERE rowid > {last}", "rowid"))
             newer_paths = f"SELECT * FROM path WHERE media_id > {last_frame}"
             _add(new, "path", _rows(old, newer_paths, "deployment_id, file_path"))
+            # A frame whose verdict is lost would never be judged again: its file is read anew.
+            for table in ("path", "embedding", "media"):
+                new.execute(f"DELETE FROM {table} WHERE media_id IN ({_UNJUDGED})", (last_frame,))
             new.execute("COMMIT")
             return _count(new) - before
 

@@ -42,9 +42,8 @@ KillMode=mixed
 OOMPolicy=continue
 LimitCORE=0
 
-# The starter model idles at 140 MB, a large CLIP at 500; the largest picture that is let through
-# takes 1.2 GB more for seconds. Between the two limits it is slowed down, and the decoder's time
-# limit ends it.
+# The starter model idles at 140 MB, a large CLIP at 500, and a picture takes 256 MB at most while
+# it is decoded. Between the two limits the daemon is slowed down.
 MemoryHigh={memory_high}M
 MemoryMax={memory_max}M
 # A quarter of the computer is left to the camera and to you.
@@ -188,7 +187,9 @@ def _folders(settings: Settings) -> Iterator[str]:
     """The directives that depend on where things are."""
     base = settings.path.parent
     folders = [deployment.folder for deployment in settings.deployments]
-    writes = [base, settings.database.parent, settings.cache, *folders]
+    writes = [base, settings.database.parent, settings.cache, settings.backups, *folders]
+    if settings.retention.after == "archive":
+        writes.append(settings.archive)
     yield from _each("ReadWritePaths", _outermost(writes))
     # Not even the daemon has business in the program and the models.
     program = [Path(__file__).parent, Path(sys.prefix), *settings.model_folders]

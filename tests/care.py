@@ -1,4 +1,4 @@
-"""What looks after a log in tests that wire a daemon by hand."""
+"""What looks after log and clock in tests that wire a daemon by hand."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 from feeder.backup import Backups
 from feeder.clock import Clock
 from feeder.log_care import LogCare
+from feeder.logbook import Logbook
 from feeder.reserve import Reserve
+from feeder.timekeeping import Timekeeper
 
 
 def plain_care(database: Path, clock: Clock) -> LogCare:
@@ -14,3 +16,8 @@ def plain_care(database: Path, clock: Clock) -> LogCare:
     folder = database.parent
     backups = Backups(database, folder / "backups", keep=3)
     return LogCare(backups, Reserve(folder / "reserve", 0), timedelta(days=1), clock=clock)
+
+
+def timekeeper_of(logbook: Logbook, clock: Clock) -> Timekeeper:
+    """What follows the clock, as `feeder run` wires it."""
+    return Timekeeper(clock, logbook.epochs(), logbook.append_epoch)

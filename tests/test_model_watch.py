@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from feeder.config import Settings
 from feeder.daemon import Daemon, Station
 from feeder.logbook import Logbook
 from feeder.model_watch import LOOK_SECONDS, MAX_RETRY_SECONDS, RETRY_SECONDS, ModelWatch
+from tests.care import timekeeper_of
 from tests.conftest import FakeClock
 from tests.test_stand_in import flip
 from tests.tiny_bundle import make_tiny_clip
@@ -76,12 +78,13 @@ def start(
             loads.append(settings.bundle_name)
             return open_station(settings, logbook)
 
-        station = open_station_somehow(settings, logbook)
+        station = open_station_somehow(settings, partial(open_station, logbook=logbook))
         daemon = Daemon(
             station,
             logbook,
             load=lambda: load(settings),
             report=lambda frame, prediction, ms: None,
+            timekeeper=timekeeper_of(logbook, time.clock),
             clock=time.clock,
         )
         begun.append(daemon)

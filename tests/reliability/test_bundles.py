@@ -31,6 +31,7 @@ from feeder.encoder import ImageEncoder
 from feeder.errors import BundleError
 from feeder.logbook import Logbook
 from feeder.model_watch import ModelWatch
+from tests.care import timekeeper_of
 from tests.feeder_process import PATIENCE, FeederProcess, picture
 from tests.reliability.tally import Tally
 from tests.tiny_bundle import make_tiny_clip, move_weights_out
@@ -379,6 +380,7 @@ class Running:
                 logbook,
                 load=lambda: open_station(self.settings, logbook),
                 report=lambda frame, prediction, ms: self._note(prediction.model_digest),
+                timekeeper=timekeeper_of(logbook, quick),
                 clock=quick,
             )
             daemon.chores = [ModelWatch(daemon, lambda settings: open_station(settings, logbook))]

@@ -29,8 +29,7 @@ from feeder.decoder_process import DecoderProcess
 from feeder.frames import FrameReader
 from feeder.inbox import Inbox
 from feeder.logbook import Logbook
-from feeder.timekeeping import Timekeeper
-from tests.care import plain_care
+from tests.care import plain_care, timekeeper_of
 from tests.conftest import FakeClock
 from tests.feeder_process import picture
 from tests.reliability.ledger import audit
@@ -85,7 +84,7 @@ class Life(RuleBasedStateMachine):
             logbook,
             load=lambda: station,
             report=lambda *_: None,
-            timekeeper=Timekeeper(clock, logbook.epochs(), logbook.append_epoch),
+            timekeeper=timekeeper_of(logbook, clock),
             clock=clock,
         )
         self.daemon._register()
