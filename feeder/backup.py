@@ -17,6 +17,7 @@ from pathlib import Path
 from feeder import schema
 from feeder.errors import LogbookError, LogDamaged
 from feeder.log_file import BUSY_SECONDS, disk_explained, explained
+from feeder.moves import sync_folder
 
 PAGES = 2000
 """Pages copied between two reports of progress."""
@@ -122,7 +123,7 @@ class Backups:
             aside = set_aside(self.database, now)
             if chosen is not None:
                 os.replace(beside, self.database)
-            _sync(self.database.parent)
+            sync_folder(self.database.parent)
         return Restored(chosen, aside)
 
     def _make_room(self) -> None:
@@ -208,15 +209,10 @@ def _unsound(copy: Path) -> str:
 def _publish(beside: Path, target: Path) -> None:
     _sync(beside)
     os.replace(beside, target)
-    _sync(target.parent)
+    sync_folder(target.parent)
 
 
-def _sync(path: Path) -> None:
-    """Makes a file's content, or a folder's names, survive a power cut."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows writes its directories by itself, and opens none
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _sync(file: Path) -> None:
+    """Makes a file's content survive a power cut."""
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())

@@ -100,3 +100,11 @@ def picture(path: Path, shade: int) -> Path:
     image.paste((shade, shade, shade), (0, 0, 60, 60))
     image.save(path, "JPEG")
     return path
+
+
+def numbered(path: Path, number: int) -> Path:
+    """A JPEG like no other `number`'s at `path`, however many there are."""
+    picture(path, number % 256)
+    with path.open("ab") as file:
+        file.write(number.to_bytes(4, "big"))
+    return path

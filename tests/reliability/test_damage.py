@@ -13,7 +13,7 @@ import pytest
 
 from feeder.errors import LogbookError
 from feeder.log_reader import LogReader
-from tests.feeder_process import PATIENCE, FeederProcess, picture
+from tests.feeder_process import PATIENCE, FeederProcess, numbered, picture
 from tests.reliability.ledger import Audit, audit, pictures
 from tests.reliability.tally import Tally
 
@@ -184,9 +184,7 @@ def test_a_long_lock(feeder: FeederProcess, tally: Tally) -> None:
     other.execute("BEGIN EXCLUSIVE")
     began, made = wall.monotonic(), 2 * FRAMES
     while wall.monotonic() - began < seconds:
-        path = picture(feeder.folder / f"{made:06}.jpg", made % 256)
-        with path.open("ab") as file:
-            file.write(made.to_bytes(4, "big"))
+        numbered(feeder.folder / f"{made:06}.jpg", made)
         made += 1
         wall.sleep(0.2)
     feeder.until(lambda: "waiting for another program" in feeder.said())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.feeder_process import FeederProcess, picture
+from tests.feeder_process import FeederProcess, numbered
 from tests.reliability.ledger import audit
 from tests.reliability.tally import Tally
 
@@ -37,9 +37,7 @@ def fill(disk: Path) -> None:
 def drop(feeder: FeederProcess, made: int, count: int) -> int:
     """Adds distinct pictures to the drop folder; gives how many there are then."""
     for number in range(made, made + count):
-        path = picture(feeder.folder / f"{number:06}.jpg", number % 256)
-        with path.open("ab") as file:
-            file.write(number.to_bytes(4, "big"))
+        numbered(feeder.folder / f"{number:06}.jpg", number)
     return made + count
 
 

@@ -8,7 +8,7 @@ import time as wall
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.feeder_process import PATIENCE, FeederProcess, picture
+from tests.feeder_process import PATIENCE, FeederProcess, numbered
 from tests.reliability.faulty import POINTS
 from tests.reliability.ledger import audit
 from tests.reliability.tally import Tally
@@ -34,9 +34,7 @@ def test_killed_at_named_and_random_points(write_config: Callable[..., Path], ta
         )
         for _ in range(FRAMES):
             # Distinct bytes: the number is part of the file.
-            path = picture(feeder.folder / f"{made:06}.jpg", made % 256)
-            with path.open("ab") as file:
-                file.write(made.to_bytes(4, "big"))
+            numbered(feeder.folder / f"{made:06}.jpg", made)
             made += 1
         if point == "anywhere":
             wall.sleep(chance.uniform(0.3, 1.5))

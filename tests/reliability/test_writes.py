@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from feeder.logbook import Logbook
-from tests.feeder_process import FeederProcess, picture
+from tests.feeder_process import FeederProcess, numbered, picture
 from tests.reliability.tally import Tally
 from tests.test_logbook import frame, seen
 
@@ -58,9 +58,7 @@ def test_bytes_written_a_frame(
     assert feeder.process is not None
     before = written(feeder.process.pid)
     for number in range(frames):
-        path = picture(feeder.folder / f"{number:05}.jpg", number % 256)
-        with path.open("ab") as file:
-            file.write(number.to_bytes(4, "big"))
+        numbered(feeder.folder / f"{number:05}.jpg", number)
         if not several:
             feeder.until(lambda number=number: len(feeder.files()) == history + number + 2)
     total = history + frames + 1
