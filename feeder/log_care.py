@@ -46,7 +46,11 @@ class LogCare:
 
     _backup: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
     _look_at: float = field(default=0.0, init=False)
-    _not_before: float = field(default=0.0, init=False)
+    _not_before: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        # A start has enough to do.
+        self._not_before = self.clock.monotonic() + LOOK_SECONDS
 
     def open(self, waiting: Callable[[str], None]) -> Logbook:
         """The log, restored where it is damaged; waits as long as the disk is full or it is locked.

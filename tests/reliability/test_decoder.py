@@ -106,14 +106,21 @@ def test_mutated_pictures_end_as_pixels_or_a_reason(tally: Tally) -> None:
         assert longest <= MOST_SECONDS
 
 
-def _config(write_config: Callable[..., Path], decode_seconds: float) -> FeederProcess:
-    return FeederProcess(write_config(frames=f"decode_seconds = {decode_seconds}"))
+def _config(
+    write_config: Callable[..., Path], decode_seconds: float, rescan_seconds: float = 45.0
+) -> FeederProcess:
+    return FeederProcess(
+        write_config(
+            frames=f"decode_seconds = {decode_seconds}",
+            inbox=f"settle_seconds = 0.1\nrescan_seconds = {rescan_seconds}",
+        )
+    )
 
 
 @pytest.fixture
 def hasty(write_config: Callable[..., Path]) -> Iterator[FeederProcess]:
     """A feeder that gives a picture half a second."""
-    made = _config(write_config, 0.5)
+    made = _config(write_config, 0.5, rescan_seconds=2.0)
     yield made
     if made.process is not None:
         made.process.kill()

@@ -32,7 +32,7 @@ def test_failing_writes(
         call = fault.split(":")[0]
         feeder.spawn(
             ["strace", "-f", "-qq", "-o", str(traced), "-e", f"trace={call}",
-             "-e", f"inject={fault}:when={first}+{step}",
+             "-e", f"inject={fault}:when={first}..{first + 5 * step}+{step}",
              sys.executable, "-m", "tests.reliability.faulty", str(feeder.config),
              "set:feeder.daemon:RETRY_SECONDS=0.2"]
         )  # fmt: skip
