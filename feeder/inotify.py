@@ -12,6 +12,10 @@ import select
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from feeder.errors import Vanished
+from feeder.safe_open import scan_folder
 
 log = logging.getLogger("feeder.inotify")
 
@@ -136,20 +140,24 @@ class Inotify:
 
         Each is watched before it is listed, so that no file comes between the two.
         """
-        below = [folder]
+        root, below = Path(self._root), [folder]
         while below and not self._stopping:
             current = below.pop()
             if not self._watch_below(current):
                 continue
-            with contextlib.suppress(OSError), os.scandir(current) as entries:
+            with (
+                contextlib.suppress(OSError, Vanished),
+                scan_folder(root, Path(current)) as entries,
+            ):
                 for entry in entries:
                     if self._stopping:
                         return
+                    path = os.path.join(current, entry.name)
                     if entry.is_dir(follow_symlinks=False):
                         if not entry.name.startswith("."):
-                            below.append(entry.path)
+                            below.append(path)
                     elif tell:
-                        self._tell(entry.path)
+                        self._tell(path)
 
     def _watch_below(self, folder: str) -> bool:
         """Whether the folder is watched now; one that cannot be is left to the scan."""
