@@ -175,13 +175,14 @@ class Daemon:
             if source is not None:
                 self._frame_since = self.clock.monotonic()
                 self.process(source)
+                self._frame_since = NOTHING_OWED
             elif self._worked:
                 release_memory()
             if self._stopping:
                 return False
             self._commit_if_due(idle=source is None)
             self._do_chores()
-        self._frame_since = NOTHING_OWED
+        self._frame_since = NOTHING_OWED  # also where the log could not be asked about it
         self._worked = source is not None
         return source is None and not self._trouble
 

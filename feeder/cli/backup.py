@@ -91,7 +91,7 @@ def restore(path: Path, copy: Path | None) -> None:
     """Puts a copy in the log's place; the present log is set aside, not deleted.
 
     The daemon must not run. Frames that are still in their folders and not in the copy are read
-    again at its next start.
+    again at its next start; pictures that were archived since then stay in the archive.
     """
     settings = config.load(path)
     backups = open_backups(settings)
