@@ -212,4 +212,9 @@ def _parse(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 def _last_error() -> OSError:
     number = ctypes.get_errno()
-    return OSError(number, os.strerror(number))
+    # The system's own words, "No space left on device" among them, mean another thing to people.
+    limits = {
+        errno.ENOSPC: "inotify watch limit reached",
+        errno.EMFILE: "inotify instance limit reached",
+    }
+    return OSError(number, limits.get(number) or os.strerror(number))

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from feeder import config
 from feeder.bundle import Bundle, golden_image
 from feeder.classifier import Classifier
 from feeder.cli.stand_in import open_station_somehow, outlook
+from feeder.cli.wiring import open_station
 from feeder.daemon import Station
 from feeder.errors import BundleError
 from feeder.label_embeddings import save_photos
@@ -35,7 +37,9 @@ def opened(write_config: Callable[..., Path], tmp_path: Path) -> Iterator[Open]:
 
     def open_it(*model: str, **sections: str) -> Station:
         path = write_config(model="\n".join(("threads = 1", *model)), **sections)
-        stations.append(open_station_somehow(config.load(path), logbook))
+        stations.append(
+            open_station_somehow(config.load(path), partial(open_station, logbook=logbook))
+        )
         return stations[-1]
 
     yield open_it

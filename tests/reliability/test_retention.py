@@ -161,11 +161,11 @@ class Model:
         assert len(left) + len(gone) == len(there)
         free_to_go = [shot for shot in left if shot.digest not in kept]
         limits = self.limits
-        if not self.garden.is_clock_right:
-            assert not gone
-            return
         days = [shot.days for shot in self.shots.values()]
         believed = any(-1 < day <= 7 for day in days) and any(7 < day <= 14 for day in days)
+        if not self.garden.is_clock_right and not believed:
+            assert not gone
+            return
 
         def is_old(shot: Shot) -> bool:
             age = min(shot.days, shot.received)
