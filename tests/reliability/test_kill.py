@@ -43,7 +43,7 @@ def test_killed_at_named_and_random_points(write_config: Callable[..., Path], ta
         died_at[point] += 1
     feeder.start("--once")
     assert feeder.process is not None
-    assert feeder.process.wait(PATIENCE + made / 50) == 0
+    assert feeder.process.wait(PATIENCE + made / 10) == 0
     found = audit(feeder.database, feeder.folder)
     tally.report(
         1, kills=kills, points=died_at, frames=made, missing=found.missing, twice=found.twice

@@ -35,7 +35,7 @@ def remember(log: Path, rows: int) -> None:
     logbook.close()
 
 
-@pytest.mark.parametrize(("regime", "limit"), [("burst", 16_000), ("one by one", 90_000)])
+@pytest.mark.parametrize(("regime", "limit"), [("burst", 30_000), ("one by one", 150_000)])
 def test_bytes_written_a_frame(
     regime: str,
     limit: int,
