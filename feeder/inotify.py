@@ -31,6 +31,9 @@ _MASK = _CLOSE_WRITE | _MOVED_TO | _CREATE | _DELETE_SELF | _MOVE_SELF | _ONLY_F
 _EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name that follows
 _BUFFER = 1 << 16
 
+STOP_SECONDS = 2.0
+"""How long the thread may take to end: it may be listing a folder of a server that went away."""
+
 
 class Inotify:
     """Watches `folder` and, if `recursive`, all below it but hidden folders and links.
@@ -78,12 +81,13 @@ class Inotify:
         return self._thread.is_alive() and not self._stopping
 
     def stop(self) -> None:
-        """Stops watching and waits until nothing more is told."""
+        """Stops watching and waits until nothing more is told; one that hangs is left behind."""
         self._stopping = True
         if self._wake is not None:
             os.eventfd_write(self._wake, 1)
-            self._thread.join()
-            os.close(self._wake)
+            self._thread.join(STOP_SECONDS)
+            if not self._thread.is_alive():
+                os.close(self._wake)
             self._wake = None
 
     def cover(self, folder: str) -> None:
