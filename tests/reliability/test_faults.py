@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.feeder_process import FeederProcess, picture
+from tests.feeder_process import FeederProcess, numbered
 from tests.reliability.ledger import audit
 from tests.reliability.tally import Tally
 
@@ -37,7 +37,7 @@ def test_failing_writes(
              "set:feeder.daemon:RETRY_SECONDS=0.2"]
         )  # fmt: skip
         for _ in range(40):
-            picture(feeder.folder / f"{made:04}.jpg", made % 256)
+            numbered(feeder.folder / f"{made:04}.jpg", made)
             made += 1
         feeder.until(lambda made=made: len(feeder.files()) == made)
         assert feeder.process is not None and feeder.process.poll() is None
