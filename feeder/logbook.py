@@ -111,7 +111,8 @@ class Logbook:
 
     def epochs(self) -> list[ClockEpoch]:
         """What is known of the clock, the oldest epoch first."""
-        return clock_ledger.epochs(self._connection)
+        with explained(self._path):
+            return clock_ledger.epochs(self._connection)
 
     def has_path(self, source: SettledPath) -> bool:
         """Whether this path, at this size and mtime, is done."""
@@ -133,7 +134,7 @@ class Logbook:
             # Filled up, so that SQLite prepares one statement and not one for each length.
             values = chunk + [("", b"", 0, 0)] * (LOOK_UP - len(chunk))
             flat = [value for key in values for value in key]
-            for (index,) in self._connection.execute(_HAS_PATHS, flat):
+            for (index,) in self._read(_HAS_PATHS, flat):
                 done[start + index] = True
         return done
 
@@ -237,8 +238,12 @@ class Logbook:
         self._pending_digests.add((row.frame.source.deployment.name, row.frame.sha256))
 
     def _exists(self, sql: str, values: tuple[Any, ...]) -> bool:
+        return bool(self._read(sql, values))
+
+    def _read(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows; raises LogUnavailable or LogDamaged where the log cannot be read."""
         with explained(self._path):
-            return self._connection.execute(sql, values).fetchone() is not None
+            return self._connection.execute(sql, values).fetchall()
 
     def _write_or_explain(self, row: _Row) -> None:
         """Writes a row; one that the database refuses is kept as unclassified, with the reason.

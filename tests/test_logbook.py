@@ -27,7 +27,7 @@ from feeder.domain import (
     TimeSource,
     unclassified,
 )
-from feeder.errors import LogbookError, LogUnavailable
+from feeder.errors import LogbookError, LogDamaged, LogUnavailable
 from feeder.log_reader import LogReader, Query
 from feeder.logbook import Logbook, printable
 from tests.conftest import FakeClock
@@ -229,6 +229,24 @@ def test_a_failed_commit_keeps_every_row(logbook: Logbook, path: Path) -> None:
     other.close()
     logbook.commit()
     assert rows(path, "media") == 1
+
+
+def test_a_damaged_log_is_told_by_every_question(logbook: Logbook, path: Path) -> None:
+    """Whoever meets the damage first, a scan's look-up of many paths too, says what it is."""
+    for number in range(300):
+        logbook.append(frame(number), seen())
+    logbook.commit()
+    logbook._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    logbook._connection.execute("PRAGMA cache_size = 0")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (path.stat().st_size - 4096))
+    logbook._connection.execute("PRAGMA shrink_memory")
+    source = frame(7).source
+    with pytest.raises(LogDamaged):
+        logbook.has_paths([found(source)])
+    with pytest.raises(LogDamaged):
+        logbook.has_path(source)
 
 
 def test_a_row_the_database_refuses_holds_up_no_other(logbook: Logbook, path: Path) -> None:
