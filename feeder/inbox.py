@@ -5,14 +5,13 @@ whatever no event told of. A path from either waits until its size and mtime sta
 """
 
 import errno
-import heapq
 import logging
 import os
 import random
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -25,6 +24,7 @@ from feeder.frame_path import FramePath
 from feeder.mounts import file_system
 from feeder.moves import ASIDE, put_back
 from feeder.safe_open import scan_folder
+from feeder.waiting_paths import WaitingPaths
 from feeder.watcher import Watcher, watcher
 
 log = logging.getLogger("feeder.inbox")
@@ -50,44 +50,6 @@ are kept, scanning takes a fifth of one core's time at most."""
 
 _UNWATCHABLE = ("nfs", "cifs", "smb", "fuse", "9p", "vboxsf", "drvfs", "afs", "ceph")
 """File systems on which changes made elsewhere raise no event here."""
-
-
-@dataclass
-class _Waiting:
-    """Paths waiting to stand still, the next due first; of those due together the oldest."""
-
-    _sources: dict[str, tuple[float, SettledPath]] = field(default_factory=dict)
-    _due: list[tuple[float, int, str]] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self._sources)
-
-    def __contains__(self, path: str) -> bool:
-        return path in self._sources
-
-    def push(self, source: SettledPath, due: float) -> None:
-        path = os.fspath(source.path)
-        # A Path is several times as large as its text, which the key holds already.
-        self._sources[path] = (due, replace(source, path=source.deployment.folder))
-        heapq.heappush(self._due, (due, source.mtime_ns, path))
-        if len(self._due) > 2 * len(self._sources) + SCAN_STEP:
-            self._due = [(due, at.mtime_ns, path) for path, (due, at) in self._sources.items()]
-            heapq.heapify(self._due)
-
-    def drop(self, path: str) -> None:
-        self._sources.pop(path, None)
-
-    def pop(self, now: float) -> SettledPath | None:
-        """The next source that is due, or None."""
-        while self._due and self._due[0][0] <= now:
-            due, _, path = heapq.heappop(self._due)
-            # An entry whose path was dropped, or has waited anew since, means nothing.
-            if path in self._sources and self._sources[path][0] == due:
-                return replace(self._sources.pop(path)[1], path=FramePath(path))
-        return None
-
-    def next_due(self) -> float | None:
-        return self._due[0][0] if self._due else None
 
 
 @dataclass
@@ -131,8 +93,8 @@ class Inbox:
         self._watches = [
             _Watch(deployment, must_poll(deployment.folder, settings)) for deployment in deployments
         ]
-        self._fresh = _Waiting()
-        self._backlog = _Waiting()
+        self._fresh = WaitingPaths()
+        self._backlog = WaitingPaths()
         self._dirty: dict[str, tuple[Deployment, float]] = {}
         self._dirty_lock = threading.Lock()
         self._stirred = threading.Event()
@@ -256,7 +218,7 @@ class Inbox:
             return False
         return not any(part.startswith(".") for part in above[len(folder) :].split(os.sep))
 
-    def _settled(self, waiting: _Waiting) -> SettledPath | None:
+    def _settled(self, waiting: WaitingPaths) -> SettledPath | None:
         """The next due path that still looks as it did; one that moved on waits again."""
         now = self._clock.monotonic()
         while (then := waiting.pop(now)) is not None:
