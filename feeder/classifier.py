@@ -5,28 +5,27 @@
 >>> classifier.classify_image("robin.jpg").best
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from feeder import bundle as bundles
-from feeder import decoder, label_embeddings
+from feeder import decoder, label_embeddings, verdicts
 from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle, Precision, Thresholds
 from feeder.domain import (
-    UNIDENTIFIED_BIRD,
     Box,
     Candidate,
     Frame,
     Kind,
     Label,
-    ObservationType,
     Prediction,
     Vectors,
     unclassified,
@@ -35,6 +34,7 @@ from feeder.encoder import ImageEncoder, TextEncoder
 from feeder.errors import BadFrame, VocabularyError
 from feeder.label_embeddings import LabelEmbeddings, PromptCache
 from feeder.preprocess import draft_size
+from feeder.verdicts import Choices, Verdicts
 from feeder.vocabulary import Vocabulary
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
@@ -44,6 +44,19 @@ FALLBACK_VOCABULARY = "north-america"
 MAX_PIXELS = 64_000_000
 PERHAPS = 0.2
 """P(bird) of the whole frame from which a region is looked at: leaves from near resemble birds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What bears on a verdict besides the picture.
+
+    Logits are divided by `temperature`; `log_prior`, float32 [labels], is then added to them: how
+    likely each label is at that place and time, 0 where nothing speaks for or against it.
+    """
+
+    thresholds: Thresholds
+    temperature: float = 1.0
+    log_prior: Vectors | None = None
 
 
 class Classifier:
@@ -114,10 +127,11 @@ class Classifier:
         """
         if frame.image is None:
             return unclassified(frame.defect)
-        whole = self.judge(self.embed([frame.image])[0])
+        context = self.context(frame.source.deployment.name, frame.captured_at)
+        whole = self.judge(self.embed([frame.image])[0], context)
         if region is None or (whole.bird_probability or 0.0) < PERHAPS:
             return whole
-        part = self.judge(self.embed([cut(frame.image, region)])[0])
+        part = self.judge(self.embed([cut(frame.image, region)])[0], context)
         return replace(part, region=region) if _is_surer(part, whole) else whole
 
     def classify_image(self, picture: Picture) -> Prediction:
@@ -129,9 +143,17 @@ class Classifier:
         opened = (_opened(picture, self.min_edge) for picture in pictures)
         return np.stack([self._image_encoder.embed_image(image) for image in opened])
 
-    def probabilities(self, embeddings: Vectors) -> Vectors:
-        """float32 [n, labels] for unit vectors [n, d]; each row sums to 1."""
-        return _summed_softmax(self._logits(embeddings, self.embeddings), self.embeddings.owner)
+    def probabilities(self, embeddings: Vectors, context: Context | None = None) -> Vectors:
+        """float32 [n, labels] for unit vectors [n, d]; each row sums to 1.
+
+        Without `context` they are the model's own.
+        """
+        logits, owner = self._logits(embeddings, self.embeddings), self.embeddings.owner
+        if context is not None:
+            logits /= np.float32(context.temperature)
+            if context.log_prior is not None:
+                logits += context.log_prior[owner]
+        return _summed_softmax(logits, owner)
 
     def predict_proba(
         self, pictures: Picture | Sequence[Picture], texts: Sequence[str] | None = None
@@ -154,41 +176,63 @@ class Classifier:
         prompts = self._embed_vocabulary(vocabularies.from_texts(texts))
         return _summed_softmax(self._logits(vectors, prompts), prompts.owner)
 
-    def judge(self, embedding: Vectors) -> Prediction:
-        """The verdict on a picture's unit vector, float32 [d]."""
+    def judge(self, embedding: Vectors, context: Context | None = None) -> Prediction:
+        """The verdict on a picture's unit vector, float32 [d]; without `context`, whatever it is.
+
+        It is that on the vector as the log keeps it, so that judging again gives the same.
+        """
         if not np.isfinite(embedding).all():
             return unclassified("the model gave no numbers for it")
-        rows = self.embeddings
-        probability = self.probabilities(embedding[None])[0]
-        cosine = np.full(len(self.labels), -1.0, np.float32)
-        np.maximum.at(cosine, rows.owner, rows.vectors @ embedding)
-        order = np.argsort(-probability, kind="stable")[: max(self._top, 2)]
-        candidates = tuple(
-            Candidate(self.labels[i], float(probability[i]), float(cosine[i])) for i in order
+        kept = as_kept(embedding)
+        context = context or Context(self.thresholds)
+        probability = self.probabilities(kept[None], context)
+        (prediction,) = self.predictions(
+            kept[None], probability, self.decide(probability, context), [0]
         )
-        mass = {kind: float(probability[at].sum()) for kind, at in self._by_kind.items()}
-        groups = [
-            Candidate(label, float(probability[list(members)].sum()), candidates[0].cosine)
-            for label, members in rows.groups
-        ]
-        said = verdict(candidates, mass, self.thresholds, groups)
-        return Prediction(
-            said.observation_type,
-            said.reason,
-            candidates[: self._top],
-            said.named,
-            bird_probability=mass.get(Kind.BIRD),
-            margin=_margin(candidates),
-            embedding=embedding,
-            model_digest=self.bundle.digest,
-            vocabulary_digest=rows.digest,
-        )
+        return prediction
+
+    def decide(self, probabilities: Vectors, context: Context) -> Verdicts:
+        """The verdicts on n pictures, from `probabilities`, float32 [n, labels]."""
+        return verdicts.decide(probabilities, self.choices, context.thresholds)
+
+    def predictions(
+        self, embeddings: Vectors, probabilities: Vectors, said: Verdicts, rows: Iterable[int]
+    ) -> Iterator[Prediction]:
+        """The chosen `rows` of many verdicts in full, each with its best labels and its reason.
+
+        `embeddings` float32 [n, d] and `probabilities` float32 [n, labels] are those of `said`.
+        """
+        vectors = self.embeddings
+        has_birds = bool(self.choices.are(Kind.BIRD).any())
+        for row in rows:
+            cosine = np.full(len(self.labels), -1.0, np.float32)
+            np.maximum.at(cosine, vectors.owner, vectors.vectors @ embeddings[row])
+            candidates = tuple(
+                Candidate(self.labels[i], float(probabilities[row, i]), float(cosine[i]))
+                for i in verdicts.top(probabilities[row], self._top)
+            )
+            label, share = said.label(row), float(said.named_probability[row])
+            named = None if label is None else Candidate(label, share, candidates[0].cosine)
+            yield Prediction(
+                said.type(row),
+                said.reason(row),
+                candidates,
+                candidates[0] if label is candidates[0].label else named,
+                bird_probability=float(said.bird[row]) if has_birds else None,
+                margin=float(said.margin[row]),
+                embedding=embeddings[row],
+                model_digest=self.bundle.digest,
+                vocabulary_digest=vectors.digest,
+            )
+
+    def context(self, deployment: str, at: datetime) -> Context:
+        """What bears on a verdict on a frame of `deployment` taken at the instant `at`."""
+        return Context(self.thresholds)
 
     @cached_property
-    def _by_kind(self) -> dict[Kind, npt.NDArray[np.bool_]]:
-        """For each kind that the labels have, which of them are of it."""
-        kinds = [label.kind for label in self.labels]
-        return {kind: np.array([one is kind for one in kinds]) for kind in set(kinds)}
+    def choices(self) -> Choices:
+        """What a verdict may name."""
+        return Choices(self.labels, self.embeddings.groups)
 
     def _logits(self, embeddings: Vectors, rows: LabelEmbeddings) -> Vectors:
         # The bundle's logit bias is the same for every label, so a softmax cannot see it.
@@ -222,57 +266,9 @@ def choose_vocabulary(
     return vocabularies.with_own(chosen, own) if own is not None else chosen
 
 
-class Verdict(NamedTuple):
-    """What a picture is taken to show, and why; `named` as in `Prediction`."""
-
-    observation_type: ObservationType
-    reason: str
-    named: Candidate | None = None
-
-
-def verdict(
-    candidates: Sequence[Candidate],
-    mass: dict[Kind, float],
-    at: Thresholds,
-    groups: Sequence[Candidate] = (),
-) -> Verdict:
-    """The verdict on the best labels, best first, and each kind's total probability.
-
-    A closed list always names something; `blank`, `unknown` and an unidentified bird are how the
-    program declines. Where no species is sure, the first of `groups` that is takes its place.
-    """
-    best = candidates[0]
-    said = f"{best.label.name} {best.probability:.2f}"
-    birds, blank = mass.get(Kind.BIRD, 0.0), mass.get(Kind.BLANK, 0.0)
-    if blank >= at.blank:
-        return Verdict(ObservationType.BLANK, f"P(nothing there) {blank:.2f} >= {at.blank:g}")
-    doubt = _doubt(candidates, birds, at)
-    if not doubt:
-        human = best.label.kind is Kind.HUMAN
-        return Verdict(ObservationType.HUMAN if human else ObservationType.ANIMAL, said, best)
-    group = next((one for one in groups if one.probability >= at.label), None)
-    if group is not None and birds >= at.bird:
-        reason = f"{group.label.name} {group.probability:.2f}, but {said} {doubt}"
-        return Verdict(ObservationType.ANIMAL, reason, group)
-    if birds >= at.bird:
-        bird = Candidate(UNIDENTIFIED_BIRD, birds, best.cosine)
-        reason = f"P(bird) {birds:.2f} >= {at.bird:g}, but {said} {doubt}"
-        return Verdict(ObservationType.ANIMAL, reason, bird)
-    return Verdict(ObservationType.UNKNOWN, f"{said} {doubt}")
-
-
-def _doubt(candidates: Sequence[Candidate], birds: float, at: Thresholds) -> str:
-    """Why the best label is not the verdict; "" where it is."""
-    best, margin = candidates[0], _margin(candidates)
-    if best.label.kind is Kind.BLANK:
-        return "is not sure enough to be blank"
-    if best.probability < at.label:
-        return f"< {at.label:g}"
-    if best.label.kind is Kind.BIRD and birds < at.bird:
-        return f"with P(bird) {birds:.2f} < {at.bird:g}"
-    if margin < at.margin:
-        return f"is only {margin:.2f} ahead of the next"
-    return ""
+def as_kept(embeddings: Vectors) -> Vectors:
+    """Unit vectors as the log keeps them: float32 again, with a float16's precision."""
+    return embeddings.astype("<f2").astype(np.float32)
 
 
 def cut(image: Image.Image, region: Box) -> Image.Image:
@@ -297,10 +293,6 @@ def _certainty(prediction: Prediction) -> tuple[bool, float]:
         return False, 0.0
     bird = named is prediction.best and named.label.kind is Kind.BIRD
     return bird and not named.label.is_any_bird, named.probability
-
-
-def _margin(candidates: Sequence[Candidate]) -> float:
-    return candidates[0].probability - (candidates[1].probability if len(candidates) > 1 else 0)
 
 
 def _summed_softmax(logits: Vectors, owner: npt.NDArray[np.int64]) -> Vectors:

@@ -11,7 +11,7 @@ import numpy as np
 
 from feeder import metrics
 from feeder.bundle import Thresholds
-from feeder.classifier import Classifier
+from feeder.classifier import Classifier, as_kept
 from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, ObservationType, Prediction, Vectors
 from feeder.errors import BadFrame, FeederError
 from feeder.labelled import Answer, LabelledPicture, few, kind_of, match, name_of, shown
@@ -345,7 +345,8 @@ def judge(
 ) -> Judged:
     """The classifier's answer to a picture's unit vector, float32 [d], beside the truth."""
     labels = classifier.labels
-    probability = classifier.probabilities(embedding[None])[0]
+    prediction = classifier.judge(embedding)
+    probability = classifier.probabilities(as_kept(embedding[None]))[0]
     outcome: Answer
     if isinstance(truth, Kind):
         mass = {
@@ -358,7 +359,6 @@ def judge(
         best, true = int(np.argmax(probability)), labels.index(truth)
         outcome, share, true_share = labels[best], probability[best], probability[true]
         rank = int(metrics.ranks(probability[None], np.array([true]))[0])
-    prediction = classifier.judge(embedding)
     named = prediction.named.label if prediction.named else None
     groups = dict(classifier.embeddings.groups)
     return Judged(

@@ -1,11 +1,11 @@
-"""The log, written. `log_reader` reads it, `picture_log` says where pictures lie, `clock_ledger`
-has the clock's part of the SQL; no other file but the schema holds any."""
+"""The log, written frame by frame. `log_reader` reads it, `judgement_log` judges frames again,
+`observation_log` has the SQL that both write verdicts with, `picture_log` says where pictures lie,
+`clock_ledger` has the clock's part; no other file but the schema and `salvage` holds any."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from feeder.domain import (
 )
 from feeder.errors import LogbookError, LogUnavailable
 from feeder.log_file import explained, open_for_writing
+from feeder.observation_log import ObservationLog
 from feeder.plain_text import plain
 
 _REFUSED = (
@@ -68,14 +69,13 @@ class Logbook:
         self._path = path
         self._identity = _identity(path)
         self._clock = clock
-        self._names: dict[str, tuple[str, ...]] = {}
-        self._named_last: dict[str, str] = {}  # the key of the newest model and vocabulary
         self._pending: list[_Row] = []
         self._pending_paths: set[tuple[Any, ...]] = set()
         self._pending_digests: set[tuple[str, str]] = set()
         self._pending_epochs: dict[int, ClockEpoch] = {}
         self._oldest = 0.0
         self._ids: dict[str, int] = {}
+        self._observations = ObservationLog(connection)
         self._is_open = True
         self.on_commit: Callable[[Sequence[SettledPath]], None] | None = None
         """Told after each commit which files' rows are durable now."""
@@ -92,8 +92,8 @@ class Logbook:
 
     def reopen(self) -> None:
         """Goes on with the file that is at the path now; raises as `open_for_writing`."""
-        self._ids.clear()
         self._connection = open_for_writing(self._path)
+        self._forget_ids()
         self._identity = _identity(self._path)
         self._is_open = True
 
@@ -191,29 +191,24 @@ class Logbook:
                 # SQLite has rolled back by itself after some errors, a full disk among them.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-                self._ids.clear()
+                self._forget_ids()
                 raise
         durable = [row.frame.source for row in self._pending]
         self._pending.clear()
         self._pending_paths.clear()
         self._pending_digests.clear()
         self._pending_epochs.clear()
-        # What earlier settings named is in the log by now or was never used.
-        self._names = {key: self._names[key] for key in self._named_last.values()}
+        self._observations.forget_unused()
         if self.on_commit is not None:
             self.on_commit(durable)
 
     def register_vocabulary(self, digest: str, labels: Sequence[Label]) -> None:
         """Says what a vocabulary digest stands for; kept with the first row that bears it."""
-        described = [
-            {"name": at.name, "scientific_name": at.scientific_name, "kind": at.kind}
-            for at in labels
-        ]
-        self._name("vocabulary", digest, json.dumps(described))
+        self._observations.register_vocabulary(digest, labels)
 
     def register_model(self, digest: str, name: str) -> None:
         """Says which bundle a model digest stands for, likewise."""
-        self._name("model", digest, name)
+        self._observations.register_model(digest, name)
 
     def forget_deployments(self) -> None:
         """Lets a deployment's changed place or zone be written with its next frame."""
@@ -226,9 +221,10 @@ class Logbook:
         finally:
             self._connection.close()
 
-    def _name(self, table: str, digest: str, said: str) -> None:
-        self._named_last[table] = key = f"{table} {digest}"
-        self._names[key] = (said,)
+    def _forget_ids(self) -> None:
+        """Ids may be of rows that were rolled back, or of another file."""
+        self._ids.clear()
+        self._observations.forget_ids(self._connection)
 
     def _take(self, row: _Row) -> None:
         if not self._pending:
@@ -255,7 +251,7 @@ class Logbook:
             self._write(row)
         except (*_REFUSED, ValueError, OverflowError) as error:
             self._connection.execute("ROLLBACK TO row")
-            self._ids.clear()
+            self._forget_ids()
             reason = plain(f"it could not be logged: {error}")
             self._write(replace(row, prediction=unclassified(reason)))
         self._connection.execute("RELEASE row")
@@ -269,7 +265,7 @@ class Logbook:
             (deployment_id, name, size, mtime_ns, media_id),
         )
         if row.prediction is not None and is_new:
-            self._observe(media_id, row.prediction, row.received_at)
+            self._observations.add(media_id, row.prediction, row.received_at)
         elif not is_new:  # the picture is back
             self._connection.execute(
                 "UPDATE media SET gone_since = NULL WHERE media_id = ? AND gone_since NOT NULL",
@@ -329,74 +325,6 @@ class Logbook:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING media_id",
             values,
         ), True
-
-    def _observe(self, media_id: int, prediction: Prediction, at: datetime) -> None:
-        shown = prediction.named or prediction.best
-        label = shown.label if shown else None
-        model_id = self._id_of("model", prediction.model_digest)
-        runners_up = [
-            {"label": other.label.name, "probability": round(other.probability, 4)}
-            for other in prediction.candidates
-            if other is not shown
-        ]
-        self._connection.execute(
-            "INSERT INTO observation (media_id, observation_type, label,"
-            " scientific_name, ebird_code, kind, classification_method, classified_by,"
-            " classification_timestamp, classification_probability, bird_probability, margin,"
-            " cosine, reason, runners_up, model_id, vocabulary_id,"
-            " bbox_x, bbox_y, bbox_width, bbox_height)"
-            " VALUES (?, ?, ?, ?, ?, ?, 'machine', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            # Not OR IGNORE, which would also pass over a verdict that breaks a rule.
-            " ON CONFLICT DO NOTHING",
-            (
-                media_id,
-                prediction.observation_type.value,
-                label.name if label else None,
-                (label.scientific_name or None) if label else None,
-                (label.ebird_code or None) if label else None,
-                label.kind.value if label else None,
-                self._model_name(model_id),
-                utc_text(at),
-                shown.probability if shown else None,
-                prediction.bird_probability,
-                prediction.margin,
-                shown.cosine if shown else None,
-                prediction.reason,
-                json.dumps(runners_up),
-                model_id,
-                self._id_of("vocabulary", prediction.vocabulary_digest),
-                *(astuple(prediction.region) if prediction.region else (None,) * 4),
-            ),
-        )
-        if prediction.embedding is not None:
-            vector = prediction.embedding.astype("<f2").tobytes()
-            self._connection.execute(
-                "INSERT INTO embedding VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (media_id, model_id, vector),
-            )
-
-    def _id_of(self, table: str, digest: str) -> int | None:
-        if not digest:
-            return None
-        key = f"{table} {digest}"
-        if key not in self._ids:
-            found = self._connection.execute(
-                f"SELECT {table}_id FROM {table} WHERE digest = ?", (digest,)
-            ).fetchone()
-            if found is None:
-                column = {"model": "name", "vocabulary": "labels"}[table]
-                found = self._connection.execute(
-                    f"INSERT INTO {table} (digest, {column}) VALUES (?, ?) RETURNING {table}_id",
-                    (digest, *self._names[key]),
-                ).fetchone()
-            self._ids[key] = int(found[0])
-        return self._ids[key]
-
-    def _model_name(self, model_id: int | None) -> str:
-        if model_id is None:
-            return "feeder"
-        sql = "SELECT name FROM model WHERE model_id = ?"
-        return str(self._connection.execute(sql, (model_id,)).fetchone()[0])
 
     def _one(self, sql: str, values: tuple[Any, ...]) -> int:
         return int(self._connection.execute(sql, values).fetchone()[0])

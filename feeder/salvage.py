@@ -10,7 +10,8 @@ from feeder import schema
 from feeder.log_file import explained, open_for_writing
 
 _BY_ROWID = (
-    "deployment", "model", "vocabulary", "clock_epoch", "media", "observation", "embedding",
+    "deployment", "model", "vocabulary", "clock_epoch", "media", "judgement", "observation",
+    "embedding", "tag",
 )  # fmt: skip
 """Tables whose rows are only ever added, so that what is missing has the highest numbers; those
 that others refer to first."""
@@ -44,7 +45,7 @@ def salvage(damaged: Path, log: Path) -> int:
             newer_paths = f"SELECT * FROM path WHERE media_id > {last_frame}"
             _add(new, "path", _rows(old, newer_paths, "deployment_id, file_path"))
             # A frame whose verdict is lost would never be judged again: its file is read anew.
-            for table in ("path", "embedding", "media"):
+            for table in ("path", "embedding", "tag", "media"):
                 new.execute(f"DELETE FROM {table} WHERE media_id IN ({_UNJUDGED})", (last_frame,))
             new.execute("COMMIT")
             return _count(new) - before

@@ -397,4 +397,4 @@ def test_names_of_earlier_settings_are_forgotten(logbook: Logbook, path: Path) -
             logbook.commit()
     logbook.commit()
     assert rows(path, "vocabulary") == 20
-    assert len(logbook._names) == 2
+    assert len(logbook._observations._names) == 2
