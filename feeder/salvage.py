@@ -42,6 +42,12 @@ def salvage(damaged: Path, log: Path) -> int:
             for table in _BY_ROWID:
                 (last,) = new.execute(f"SELECT coalesce(max(rowid), 0) FROM {table}").fetchone()
                 _add(new, table, _rows(old, f"SELECT * FROM {table} WHERE rowid > {last}", "rowid"))
+            # The only row that changes later: a judgement that was then put in force, or undone.
+            _apply(
+                new,
+                "UPDATE judgement SET frames = ?, state = ? WHERE judgement_id = ?",
+                _rows(old, "SELECT frames, state, judgement_id FROM judgement", "judgement_id"),
+            )
             newer_paths = f"SELECT * FROM path WHERE media_id > {last_frame}"
             _add(new, "path", _rows(old, newer_paths, "deployment_id, file_path"))
             # A frame whose verdict is lost would never be judged again: its file is read anew.
@@ -63,10 +69,15 @@ def _rows(old: sqlite3.Connection, sql: str, key: str) -> Iterator[tuple[Any, ..
 
 
 def _add(new: sqlite3.Connection, table: str, rows: Iterator[tuple[Any, ...]]) -> None:
+    columns = len(new.execute(f"SELECT * FROM {table} LIMIT 0").description)
+    places = ", ".join("?" * columns)
+    _apply(new, f"INSERT INTO {table} VALUES ({places}) ON CONFLICT DO NOTHING", rows)
+
+
+def _apply(new: sqlite3.Connection, sql: str, rows: Iterator[tuple[Any, ...]]) -> None:
     for row in rows:
-        places = ", ".join("?" * len(row))
         try:
-            new.execute(f"INSERT INTO {table} VALUES ({places}) ON CONFLICT DO NOTHING", row)
+            new.execute(sql, row)
         except (sqlite3.IntegrityError, sqlite3.DataError):
             continue  # noise that happened to look like a row, or one whose frame is lost
 

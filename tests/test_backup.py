@@ -11,7 +11,9 @@ from click.testing import CliRunner
 
 from feeder.backup import Backups
 from feeder.cli import app
+from feeder.domain import ObservationType
 from feeder.errors import LogbookError, LogDamaged
+from feeder.judgement_log import JudgementLog, What
 from feeder.log_file import open_for_writing
 from feeder.log_reader import LogReader, Query
 from feeder.logbook import Logbook
@@ -132,6 +134,22 @@ def test_what_a_damaged_log_still_yields_is_saved(log: Path, tmp_path: Path) -> 
     assert not LogReader(log).problems()
     newest = next(LogReader(log).sightings(Query(limit=1)))
     assert newest["file_name"] == "399.jpg"
+
+
+def test_a_judgement_in_force_since_the_backup_is_in_force_again(log: Path, tmp_path: Path) -> None:
+    """The state of a judgement that the backup saw in preparation is taken from the damaged log."""
+    with JudgementLog.open(log) as judgements:
+        number = judgements.begin(What.CORRECTION, "3 frames", made_by="ann")
+        backups = Backups(log, tmp_path / "backups", keep=3)
+        backups.make(NOON)
+        judgements.observe_as_person(
+            number, [1, 2], ObservationType.UNKNOWN, None, person="ann", reason="too dark"
+        )
+        judgements.put_in_force(number, frames=2)
+    done = backups.restore(NOON)
+    assert done.aside is not None
+    salvage(done.aside, log)
+    assert LogReader(log).count() == {"animal": 1, "unknown": 2}
 
 
 def test_a_log_on_a_share_is_refused(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
