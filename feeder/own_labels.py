@@ -77,6 +77,20 @@ def restore(path: Path, name: str, base: Vocabulary) -> bool:
     return False
 
 
+def block(path: Path, name: str, base: Vocabulary) -> None:
+    """Keeps a label from being named again; it stays in the vocabulary.
+
+    A name that the vocabulary does not have may come from an earlier one.
+    """
+    label = vocabularies.with_own(base, path).find(name)
+    document = _load(path)
+    blocked = document.setdefault("block", [])
+    known = label.name if label else name
+    if spelling(known) not in map(spelling, blocked):
+        blocked.append(known)
+    _save(path, document, base)
+
+
 def _load(path: Path) -> tomlkit.TOMLDocument:
     if path.exists():
         return tomlkit.parse(path.read_text(encoding="utf-8"))
@@ -84,6 +98,7 @@ def _load(path: Path) -> tomlkit.TOMLDocument:
     document.add(tomlkit.comment(_HEADING))
     # Before any table, or TOML would read the key as the last label's.
     document["remove"] = []
+    document["block"] = []
     return document
 
 
