@@ -5,7 +5,7 @@
 >>> classifier.classify_image("robin.jpg").best
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -71,10 +71,12 @@ class Classifier:
         precision: Precision | Literal["auto"] = "auto",
         threads: int = 0,
         thresholds: Thresholds | None = None,
+        calibrated: Mapping[str, Context] | None = None,
         top: int = 5,
     ) -> None:
         self.bundle = bundle
         self.thresholds = thresholds or bundle.manifest.thresholds
+        self._calibrated = calibrated or {}
         self._precision: Precision | Literal["auto"] = precision
         self._threads = threads
         self._cache = cache
@@ -227,7 +229,7 @@ class Classifier:
 
     def context(self, deployment: str, at: datetime) -> Context:
         """What bears on a verdict on a frame of `deployment` taken at the instant `at`."""
-        return Context(self.thresholds)
+        return self._calibrated.get(deployment, Context(self.thresholds))
 
     @cached_property
     def choices(self) -> Choices:

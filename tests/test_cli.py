@@ -35,6 +35,7 @@ COMMANDS = [
     ["review", "unknown"],
     ["review", "not-a-bird"],
     ["review", "block"],
+    ["calibrate"],
     ["prune"],
     ["labels"],
     ["labels", "list"],
