@@ -114,11 +114,15 @@ class Fit:
 
 @dataclass(frozen=True)
 class _Outcomes:
-    """What came of n frames, an array [n] each; `nll` of those whose label is in the vocabulary."""
+    """What came of n frames, an array [n] each.
+
+    `nll` and `burst` are of those alone whose label is in the vocabulary.
+    """
 
     confidence: Floats
     is_right: npt.NDArray[np.bool_]
     nll: Floats
+    burst: Ints
     is_named: npt.NDArray[np.bool_]
     is_rightly_named: npt.NDArray[np.bool_]
 
@@ -136,13 +140,14 @@ def fit(examples: Examples, base: Thresholds, precision: float, fixed: Collectio
     """Fits to all examples, and measures by cross-validation over bursts.
 
     `base` are the thresholds in force, of which those named in `fixed` stay; `precision` is the
-    share of what is said that shall be right. A temperature that does not bring down the negative
-    log-likelihood of held-out frames stays 1. Raises FeederError where there are too few examples.
+    share of what is said that shall be right. The temperature stays 1 where another one does not
+    bring down the negative log-likelihood of held-out frames by more than chance would. Raises
+    FeederError where there are too few examples.
     """
     _check(examples)
-    before = _figures(_held_out(examples, lambda _: (1.0, base)))
+    as_it_is = _held_out(examples, lambda _: (1.0, base))
     heated = _held_out(examples, lambda some: (fit_temperature(some), base))
-    helps = _figures(heated).nll < before.nll
+    helps = _is_surely_less(heated.nll, as_it_is.nll, heated.burst)
 
     def chosen(some: Examples) -> tuple[float, Thresholds]:
         temperature = fit_temperature(some) if helps else 1.0
@@ -152,9 +157,16 @@ def fit(examples: Examples, base: Thresholds, precision: float, fixed: Collectio
     temperature = fit_temperature(examples) if helps else 1.0
     thresholds, notes = choose_thresholds(examples, temperature, base, precision, fixed)
     if not helps:
-        notes = ("no temperature helps on frames held out, so it stays 1", *notes)
-    bursts_found = len(np.unique(examples.burst))
-    return Fit(temperature, thresholds, before, after, len(examples), bursts_found, notes)
+        notes = ("no temperature surely helps on frames held out, so it stays 1", *notes)
+    return Fit(
+        temperature,
+        thresholds,
+        _figures(as_it_is),
+        after,
+        len(examples),
+        len(np.unique(examples.burst)),
+        notes,
+    )
 
 
 def fit_temperature(examples: Examples) -> float:
@@ -269,6 +281,17 @@ def _held_out(
     )
 
 
+def _is_surely_less(after: Floats, before: Floats, burst: Ints) -> bool:
+    """Whether a mean fell by more than its standard error, arrays [n], 1.64 times: 19 of 20.
+
+    Frames of a burst count as one, or ten pictures of one bird would be ten proofs.
+    """
+    _, place = np.unique(burst, return_inverse=True)
+    gains = np.bincount(place, weights=before - after)
+    spread = math.sqrt(float(((gains - gains.mean()) ** 2).sum()))
+    return bool(gains.sum() > 1.64 * spread)
+
+
 def _folds(burst: Ints) -> Ints:
     """The fold of each frame, int64 [n]: whole bursts, the largest first into the emptiest."""
     numbers, place, sizes = np.unique(burst, return_inverse=True, return_counts=True)
@@ -294,6 +317,7 @@ def _outcomes(examples: Examples, temperature: float, at: Thresholds) -> _Outcom
         np.minimum(answers.max(axis=1), 1.0),
         best == exact.truth,
         _nll(answers[known], exact.truth[known]),
+        exact.burst[known],
         is_named,
         is_named & is_right,
     )

@@ -47,12 +47,7 @@ def remove(path: Path, name: str, base: Vocabulary) -> Label:
     Raises VocabularyError where there is no such label.
     """
     vocabulary = vocabularies.with_own(base, path)
-    label = vocabulary.find(name)
-    if label is None:
-        raise VocabularyError(
-            f"There is no label {name!r}.{vocabulary.closest(name)}",
-            "`feeder labels list` shows the names.",
-        )
+    label = _found(name, vocabulary)
     document = _load(path)
     if label.name in vocabulary.own:
         _drop(_entries(document, path), label.name)
@@ -77,18 +72,28 @@ def restore(path: Path, name: str, base: Vocabulary) -> bool:
     return False
 
 
-def block(path: Path, name: str, base: Vocabulary) -> None:
-    """Keeps a label from being named again; it stays in the vocabulary.
+def block(path: Path, name: str, base: Vocabulary) -> Label:
+    """Keeps the label called `name` from being named again; it stays in the vocabulary.
 
-    A name that the vocabulary does not have may come from an earlier one.
+    Raises VocabularyError where there is no such label.
     """
-    label = vocabularies.with_own(base, path).find(name)
-    document = _load(path)
-    blocked = document.setdefault("block", [])
-    known = label.name if label else name
-    if spelling(known) not in map(spelling, blocked):
-        blocked.append(known)
-    _save(path, document, base)
+    vocabulary = vocabularies.with_own(base, path)
+    label = _found(name, vocabulary)
+    if label.name not in vocabulary.blocked:
+        document = _load(path)
+        document.setdefault("block", []).append(label.name)
+        _save(path, document, base)
+    return label
+
+
+def _found(name: str, vocabulary: Vocabulary) -> Label:
+    label = vocabulary.find(name)
+    if label is None:
+        raise VocabularyError(
+            f"There is no label {name!r}.{vocabulary.closest(name)}",
+            "`feeder labels list` shows the names.",
+        )
+    return label
 
 
 def _load(path: Path) -> tomlkit.TOMLDocument:
@@ -98,7 +103,6 @@ def _load(path: Path) -> tomlkit.TOMLDocument:
     document.add(tomlkit.comment(_HEADING))
     # Before any table, or TOML would read the key as the last label's.
     document["remove"] = []
-    document["block"] = []
     return document
 
 

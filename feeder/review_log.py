@@ -6,8 +6,8 @@ where the log had it before people were asked (`known_species`). The SQL of that
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +21,10 @@ from feeder.log_file import BUSY_SECONDS, explained
 
 MOST_COUNTED = 1000
 """Frames of a new species that are looked at: where nobody ever reviews, there are a million."""
+
+
+RARE_MARK = "(rare here"
+"""What the reason of a verdict holds that names a species rare at its place and time."""
 
 
 class Why(StrEnum):
@@ -37,9 +41,9 @@ class Why(StrEnum):
 class Waiting:
     """A frame that a person is asked about, with the verdict that counts now.
 
-    For a new species it is its surest frame whose picture is still there; `frames` show the
-    species, the first at `first_seen`, as far as they were counted: see MOST_COUNTED. Any other
-    stands for itself alone. `label` is what the
+    For a new or rare species it is its surest frame whose picture is still there; `frames` show
+    the species, the first at `first_seen`, as far as they were counted: see MOST_COUNTED. Any
+    other stands for itself alone. `label` is what the
     verdict names, or the best label where it declines, None where a person named nothing.
     """
 
@@ -180,16 +184,31 @@ class ReviewLog:
             found += rows
         return found
 
-    def unreviewed(self, media_ids: Iterable[int], why: Why) -> list[Waiting]:
-        """Those of these frames that no person has spoken of, in the order of their ids.
+    def rare(self, since: datetime, deployment: str | None = None) -> list[Waiting]:
+        """Species since an instant that are rare at their camera, each with its surest frame.
 
-        For whoever marks frames, as rare at their place and time for one.
+        They wait until a person has named that species there since. RARE_MARK says which they are.
         """
-        listed = ", ".join(str(int(media_id)) for media_id in media_ids) or "NULL"
-        return self._waiting(
-            why,
-            f"m.media_id IN ({listed}) AND o.classification_method = 'machine' ORDER BY m.media_id",
+        where = (
+            "m.timestamp >= ? AND d.location_name = coalesce(?, d.location_name)"
+            " AND o.observation_type = 'animal' AND "
         )
+        values = (utc_text(since), deployment)
+        named = self._waiting(Why.RARE, f"{where} o.classification_method = 'human'", values)
+        settled = {(one.deployment, one.shown) for one in named}
+        found: dict[tuple[str, str], Waiting] = {}
+        for one in self._waiting(
+            Why.RARE,
+            f"{where} o.classification_method = 'machine' AND instr(o.reason, ?)"
+            " ORDER BY (m.gone_since IS NULL) DESC, o.classification_probability DESC",
+            (*values, RARE_MARK),
+        ):
+            pair = one.deployment, one.shown
+            best = found.setdefault(pair, replace(one, frames=0))
+            first_seen = min(best.first_seen, one.first_seen)
+            found[pair] = replace(best, first_seen=first_seen, frames=best.frames + 1)
+        waiting = (one for pair, one in found.items() if pair not in settled)
+        return sorted(waiting, key=lambda one: (one.first_seen, one.media_id))
 
     def uncertain(
         self, since: datetime, limit: int, deployment: str | None = None

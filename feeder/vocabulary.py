@@ -168,10 +168,8 @@ def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
         own=frozenset(label.name for label in added),
         removed=frozenset(dropped),
     )
-    blocked = ((found.find(name), name) for name in file.block)
-    return replace(
-        found, blocked=frozenset(label.name if label else name for label, name in blocked)
-    )
+    blocked = frozenset(label.name for label in map(found.find, file.block) if label is not None)
+    return replace(found, blocked=blocked)
 
 
 def locate(name: str, folders: Iterable[Path]) -> Path:

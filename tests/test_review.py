@@ -234,14 +234,19 @@ def test_a_sample_is_drawn_of_all_frames_and_none_twice(log: Log) -> None:
     assert said[3].label == "European Robin"
 
 
-def test_marked_frames_wait_until_a_person_speaks(log: Log) -> None:
-    """Whoever marks frames as rare puts them in the queue by their ids."""
-    for number in (1, 2):
-        log.shoot(number, seen())
+def test_a_rare_species_waits_until_it_is_named(log: Log) -> None:
+    """A verdict that says it is rare puts its species in the queue, once, however many frames."""
+    rare = replace(seen(WREN, 0.8), reason="Eurasian Wren 0.80 (rare here: rare in May)")
+    log.shoot(1, rare)
+    log.shoot(2, replace(rare, named=Candidate(WREN, 0.85, 0.3)))
+    log.shoot(3, seen(ROBIN))
+    (waiting,) = log.review.rare(NOON)
+    assert (waiting.media_id, waiting.frames, waiting.shown) == (2, 2, "Eurasian Wren")
+    assert waiting.first_seen == NOON + timedelta(minutes=1)
+    assert log.review.rare(NOON, "pond") == []
+    assert log.review.rare(NOON + timedelta(days=1)) == []
     log.confirm(1)
-    assert [(one.media_id, one.why) for one in log.review.unreviewed([1, 2], Why.RARE)] == [
-        (2, Why.RARE)
-    ]
+    assert log.review.rare(NOON) == []
 
 
 def test_confirming_keeps_the_verdict(log: Log) -> None:
@@ -276,9 +281,10 @@ def test_a_blocked_label_is_kept_in_the_users_file(tmp_path: Path) -> None:
     own_labels.add(path, Label("Gertrude", Kind.BIRD), VOCABULARY)
     own_labels.block(path, "eurrob1", VOCABULARY)
     own_labels.block(path, "European Robin", VOCABULARY)
-    own_labels.block(path, "Great Auk", VOCABULARY)
+    with pytest.raises(VocabularyError, match="no label 'Great Auk'"):
+        own_labels.block(path, "Great Auk", VOCABULARY)
     read = vocabularies.with_own(VOCABULARY, path)
-    assert read.blocked == {"European Robin", "Great Auk"}
+    assert read.blocked == {"European Robin"}
     assert read.find("European Robin") == ROBIN
     assert read.find("Gertrude") is not None
     assert path.read_text(encoding="utf-8").count("European Robin") == 1

@@ -54,7 +54,7 @@ _ALL_FRAMES = click.option(
     default=14,
     show_default=True,
     type=click.IntRange(1, 36500),
-    help="How far back --uncertain and --sample look.",
+    help="How far back rare and uncertain sightings and samples are looked for.",
 )
 @click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(1), help="Of --uncertain."
@@ -72,7 +72,7 @@ def review(
     only_list: bool,
     as_json: bool,
 ) -> None:
-    """Goes through the species that are new at a camera, and whatever else needs a person.
+    """Goes through the species that are new or rare at a camera, and whatever else needs a person.
 
     A species waits here from its first sighting until a person has confirmed one of its frames;
     its sightings are logged all the while. Species that the log had before this release count as
@@ -92,10 +92,9 @@ def review(
             waiting = log.sample(since, sample, bundle.digest, deployment)
         else:
             waiting = log.new_species(deployment, reviews.no_species(vocabulary))
+            waiting += _besides(log.rare(since, deployment), waiting)
             if uncertain:
-                there = {one.media_id for one in waiting}
-                doubtful = log.uncertain(since, limit, deployment)
-                waiting += [one for one in doubtful if one.media_id not in there]
+                waiting += _besides(log.uncertain(since, limit, deployment), waiting)
         pictures = _pictures(waiting, settings)
         if as_json:
             write_json([_described(one, pictures[one.media_id]) for one in waiting])
@@ -191,6 +190,12 @@ def block(path: Path, media_ids: tuple[int, ...]) -> None:
         _block(settings, bundle, name)
 
 
+def _besides(more: Sequence[Waiting], there: Sequence[Waiting]) -> list[Waiting]:
+    """Those of which nobody is asked yet."""
+    known = {one.media_id for one in there}
+    return [one for one in more if one.media_id not in known]
+
+
 def _chosen(
     settings: Settings, media_ids: Sequence[int], *, sampled: bool = False
 ) -> list[Waiting]:
@@ -231,8 +236,8 @@ def _record(settings: Settings, said: Sequence[tuple[Sequence[Waiting], Decision
 
 def _block(settings: Settings, bundle: Bundle, name: str) -> None:
     base = open_vocabulary(settings, bundle, own=False)
-    own_labels.block(settings.own_labels, name, base)
-    say(f"blocked {name} in {settings.own_labels}")
+    label = own_labels.block(settings.own_labels, name, base)
+    say(f"blocked {label.name} in {settings.own_labels}")
     note("  A running daemon takes it up at SIGHUP; `feeder relabel` judges the past without it.")
 
 

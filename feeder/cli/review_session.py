@@ -15,7 +15,7 @@ from feeder.classifier import MAX_PIXELS
 from feeder.cli.half_blocks import half_blocks
 from feeder.cli.output import local, out, percent, say
 from feeder.domain import Label
-from feeder.errors import BadFrame, FeederError
+from feeder.errors import BadFrame, FeederError, VocabularyError
 from feeder.judgement_log import JudgementLog
 from feeder.review import Decision
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
@@ -67,9 +67,7 @@ class Session:
                 queue.appendleft(one)
                 self._take_back(queue)
             elif key == "b" and one.label is not None:
-                if self.ask(f"never name {one.label.name} again? (y or nothing)") == "y":
-                    self.block(one.label.name)
-                else:
+                if not self._block(one.label.name):
                     queue.appendleft(one)
             elif key != "s":
                 decision = self._decision(key.lower(), one)
@@ -141,6 +139,16 @@ class Session:
         number = reviews.record(self.judgements, decision, ids, person=self.person, why=one.why)
         self._done.append((one, number))
         say(f"{len(ids)} frame{'s' * (len(ids) > 1)}: {decision.said}")
+
+    def _block(self, name: str) -> bool:
+        if self.ask(f"never name {name} again? (y or nothing)") != "y":
+            return False
+        try:
+            self.block(name)
+        except VocabularyError as error:  # a label of an earlier vocabulary
+            say(f"{error} {error.hint}")
+            return False
+        return True
 
     def _take_back(self, queue: deque[Waiting]) -> None:
         if not self._done:

@@ -11,8 +11,8 @@ from filelock import FileLock, Timeout
 from feeder import bundle as bundles
 from feeder import calibration_file, config
 from feeder.backup import Backups
-from feeder.bundle import Bundle
-from feeder.classifier import Classifier, Context, choose_vocabulary
+from feeder.bundle import Bundle, Thresholds
+from feeder.classifier import Classifier, choose_vocabulary
 from feeder.cli import DEFAULT_CONFIG
 from feeder.config import Settings
 from feeder.daemon import Station
@@ -62,13 +62,13 @@ def open_classifier(
     )
 
 
-def _calibrated(settings: Settings, bundle: Bundle) -> dict[str, Context]:
+def _calibrated(settings: Settings, bundle: Bundle) -> dict[str, tuple[Thresholds, float]]:
     """What was found for each camera with this model; the configured thresholds win over it."""
     graph = bundle.graph_file(bundle.manifest.image, settings.model.precision)
     cameras = [one.name for one in settings.deployments]
     found = calibration_file.of(settings.calibration, bundle.digest, graph, cameras)
     return {
-        camera: Context(settings.thresholds.over(one.thresholds), one.temperature)
+        camera: (settings.thresholds.over(one.thresholds), one.temperature)
         for camera, one in found.items()
     }
 
