@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from rich.style import Style
 
-from feeder import own_labels, review, schema
+from feeder import contact_sheet, own_labels, review, schema
 from feeder import vocabulary as vocabularies
 from feeder.bundle import golden_image
 from feeder.cli import app
@@ -378,6 +378,11 @@ def test_the_command_line_lists_and_decides(
     assert line.startswith("1\t")
     assert line.endswith("one.jpg")
     assert run("review", "--sample", "5").count("sample") == 1
+    sheet = tmp_path / "sheet.html"
+    run("review", "--sheet", str(sheet))
+    assert "data:image/jpeg;base64," in sheet.read_text(encoding="utf-8")
+    with pytest.raises(FeederError, match="cannot be written"):
+        run("review", "--sheet", str(tmp_path / "none" / "sheet.html"))
     with pytest.raises(VocabularyError, match="no label"):
         run("review", "correct", "1", "--species", "Great Auk")
     run("review", "correct", "1", "--species", "Great Auk", "--as-written")
@@ -390,6 +395,15 @@ def test_the_command_line_lists_and_decides(
     assert run("sightings", "--json").count(label) >= 1
     run("review", "block", "1")
     assert label in (tmp_path / "labels.toml").read_text(encoding="utf-8")
+
+
+def test_a_sheet_is_safe_and_whole() -> None:
+    """Names are escaped; a picture that has gone says so; lines stay lines."""
+    page = contact_sheet.render("<b>", [("new", [("one\n<two>", ""), ("three", "data:x")])], NOON)
+    assert "<title>&lt;b&gt;</title>" in page
+    assert "<span>one</span><span>&lt;two&gt;</span>" in page
+    assert "the picture is gone" in page
+    assert 'src="data:x"' in page
 
 
 def test_what_waits_says_what_it_shows(log: Log) -> None:

@@ -12,9 +12,9 @@ from feeder import calibration, calibration_file, config, reviewed
 from feeder.calibration import Examples, Figures, Fit
 from feeder.calibration_file import Entry
 from feeder.classifier import Classifier
-from feeder.cli.output import err, examples, note, say, table, write_json
+from feeder.cli.output import err, examples, local, note, say, table, write_json
 from feeder.cli.wiring import open_classifier
-from feeder.clock import Clock, utc_text
+from feeder.clock import Clock, parse_utc, utc_text
 from feeder.config import Settings
 from feeder.embedding_store import EmbeddingStore
 from feeder.errors import FeederError
@@ -254,7 +254,7 @@ def _show(settings: Settings, cameras: Sequence[str], as_json: bool) -> None:
                 f"{one.error_before:.3f}",
                 f"{one.error_after:.3f}",
                 one.frames,
-                one.made_at,
+                local(parse_utc(one.made_at), None),
             )
             for one in entries
         ),

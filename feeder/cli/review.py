@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from feeder import config, own_labels, person
+from feeder import config, contact_sheet, own_labels, person
 from feeder import review as reviews
 from feeder.bundle import Bundle
 from feeder.cli.output import examples, local, note, out, percent, say, table, write_json
@@ -17,12 +17,13 @@ from feeder.cli.wiring import open_bundle, open_vocabulary
 from feeder.clock import Clock
 from feeder.config import Settings
 from feeder.domain import Kind, Label
-from feeder.errors import VocabularyError
+from feeder.errors import FeederError, VocabularyError
 from feeder.judgement_log import JudgementLog
 from feeder.picture_log import PictureLog
 from feeder.places import Places
 from feeder.review import Decision
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
+from feeder.thumbnails import thumbnail
 
 _IDS = click.argument("media_ids", metavar="ID...", nargs=-1, required=True, type=click.IntRange(1))
 _SAMPLED = click.option(
@@ -59,6 +60,12 @@ _ALL_FRAMES = click.option(
 @click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(1), help="Of --uncertain."
 )
+@click.option(
+    "--sheet",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the pictures to an HTML file that needs nothing beside it.",
+)
 @click.option("--list", "only_list", is_flag=True, help="List, and ask nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, times in UTC.")
 @click.pass_context
@@ -69,6 +76,7 @@ def review(
     sample: int | None,
     days: int,
     limit: int,
+    sheet: Path | None,
     only_list: bool,
     as_json: bool,
 ) -> None:
@@ -96,11 +104,13 @@ def review(
             if uncertain:
                 waiting += _besides(log.uncertain(since, limit, deployment), waiting)
         pictures = _pictures(waiting, settings)
+        if sheet is not None:
+            _write(sheet, waiting, pictures, settings)
         if as_json:
             write_json([_described(one, pictures[one.media_id]) for one in waiting])
         elif not waiting:
             say("Nothing waits for you.")
-        elif only_list or not (out.is_terminal and sys.stdin.isatty()):
+        elif only_list or sheet is not None or not (out.is_terminal and sys.stdin.isatty()):
             _list(waiting, pictures, settings)
         else:
             with JudgementLog.open(settings.database) as judgements:
@@ -284,6 +294,31 @@ def _list(waiting: Sequence[Waiting], pictures: dict[int, Path | None], settings
             for one in waiting
         ),
     )
+
+
+def _write(
+    sheet: Path, waiting: Sequence[Waiting], pictures: dict[int, Path | None], settings: Settings
+) -> None:
+    zones = {one.name: one.zone for one in settings.deployments}
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for one in waiting:
+        path = pictures[one.media_id]
+        lines = [
+            f"{one.shown} {percent(one.probability)}, {one.frames} frames",
+            f"frame {one.media_id}, {local(one.captured_at, zones.get(one.deployment))}",
+            *(f"or {name} {percent(share)}" for name, share in one.runners_up[:2]),
+        ]
+        heading = f"{one.deployment}: {one.why.value}"
+        small = thumbnail(path) if path else ""
+        sections.setdefault(heading, []).append(("\n".join(lines), small))
+    page = contact_sheet.render("Waiting for review", list(sections.items()), Clock().now())
+    try:
+        sheet.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise FeederError(
+            f"The sheet cannot be written: {error}.", "Choose another file by --sheet."
+        ) from error
+    note(f"sheet: {sheet}")
 
 
 def _described(one: Waiting, picture: Path | None) -> dict[str, Any]:
