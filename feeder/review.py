@@ -9,6 +9,9 @@ from feeder.judgement_log import JudgementLog, What
 from feeder.review_log import Waiting, Why
 from feeder.vocabulary import Vocabulary
 
+ROWS = 500
+"""Observations written in one transaction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -66,14 +69,15 @@ def record(
         made_by=person,
         settings={"review": why.value},
     )
-    log.observe_as_person(
-        judgement_id,
-        media_ids,
-        decision.observation_type,
-        decision.label,
-        person=person,
-        reason=f"reviewed: {decision.said}",
-    )
+    for start in range(0, len(media_ids), ROWS):  # the daemon gets its turn between them
+        log.observe_as_person(
+            judgement_id,
+            media_ids[start : start + ROWS],
+            decision.observation_type,
+            decision.label,
+            person=person,
+            reason=f"reviewed: {decision.said}",
+        )
     log.put_in_force(judgement_id, len(media_ids))
     return judgement_id
 

@@ -22,7 +22,6 @@ from feeder.log_file import BUSY_SECONDS, explained
 MOST_COUNTED = 1000
 """Frames of a new species that are looked at: where nobody ever reviews, there are a million."""
 
-
 RARE_MARK = "(rare here"
 """What the reason of a verdict holds that names a species rare at its place and time."""
 
@@ -43,8 +42,8 @@ class Waiting:
 
     For a new or rare species it is its surest frame whose picture is still there; `frames` show
     the species, the first at `first_seen`, as far as they were counted: see MOST_COUNTED. Any
-    other stands for itself alone. `label` is what the
-    verdict names, or the best label where it declines, None where a person named nothing.
+    other stands for itself alone. `label` is what the verdict names, or the best label where it
+    declines, None where a person named nothing.
     """
 
     why: Why

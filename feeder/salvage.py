@@ -42,6 +42,8 @@ def salvage(damaged: Path, log: Path) -> int:
             for table in _BY_ROWID:
                 (last,) = new.execute(f"SELECT coalesce(max(rowid), 0) FROM {table}").fetchone()
                 _add(new, table, _rows(old, f"SELECT * FROM {table} WHERE rowid > {last}", "rowid"))
+            known = "SELECT * FROM known_species"
+            _add(new, "known_species", _rows(old, known, "deployment_id, label"))
             newer_paths = f"SELECT * FROM path WHERE media_id > {last_frame}"
             _add(new, "path", _rows(old, newer_paths, "deployment_id, file_path"))
             # A frame whose verdict is lost would never be judged again: its file is read anew.

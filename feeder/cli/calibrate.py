@@ -49,7 +49,7 @@ from feeder.review_log import ReviewLog
     "folder",
     metavar="DIR",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Calibrate on a labelled folder instead.",
+    help="Calibrate on a labelled folder instead, of pictures the model was not made from.",
 )
 @click.option(
     "--labels",

@@ -100,9 +100,13 @@ def review(
             waiting = log.sample(since, sample, bundle.digest, deployment)
         else:
             waiting = log.new_species(deployment, reviews.no_species(vocabulary))
-            waiting += _besides(log.rare(since, deployment), waiting)
+            new = {(one.deployment, one.shown) for one in waiting}
+            rare = log.rare(since, deployment)
+            waiting += [one for one in rare if (one.deployment, one.shown) not in new]
             if uncertain:
-                waiting += _besides(log.uncertain(since, limit, deployment), waiting)
+                asked = {one.media_id for one in waiting}
+                doubtful = log.uncertain(since, limit, deployment)
+                waiting += [one for one in doubtful if one.media_id not in asked]
         pictures = _pictures(waiting, settings)
         if sheet is not None:
             _write(sheet, waiting, pictures, settings)
@@ -132,9 +136,10 @@ def review(
 def confirm(path: Path, media_ids: tuple[int, ...], sampled: bool) -> None:
     """Says that the log is right about frames; their species are known from then on."""
     settings = config.load(path)
-    chosen = _chosen(settings, media_ids, sampled=sampled)
-    decisions = [reviews.confirmed(one) for one in chosen]  # all, before the first is logged
-    _record(settings, [([one], said) for one, said in zip(chosen, decisions, strict=True)])
+    said: dict[Decision, list[Waiting]] = {}
+    for one in _chosen(settings, media_ids, sampled=sampled):
+        said.setdefault(reviews.confirmed(one), []).append(one)
+    _record(settings, [(frames, decision) for decision, frames in said.items()])
 
 
 @review.command(
@@ -200,12 +205,6 @@ def block(path: Path, media_ids: tuple[int, ...]) -> None:
         _block(settings, bundle, name)
 
 
-def _besides(more: Sequence[Waiting], there: Sequence[Waiting]) -> list[Waiting]:
-    """Those of which nobody is asked yet."""
-    known = {one.media_id for one in there}
-    return [one for one in more if one.media_id not in known]
-
-
 def _chosen(
     settings: Settings, media_ids: Sequence[int], *, sampled: bool = False
 ) -> list[Waiting]:
@@ -221,7 +220,7 @@ def _say_of_all(
     sampled: bool,
 ) -> None:
     chosen = _chosen(settings, media_ids, sampled=sampled)
-    said = [(chosen, decision)]
+    said: list[tuple[Sequence[Waiting], Decision]] = [(chosen, decision)]
     if all_frames:
         with ReviewLog.open(settings.database) as log:
             more = {

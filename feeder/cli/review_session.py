@@ -60,7 +60,7 @@ class Session:
         while queue:
             one = queue.popleft()
             self._show(one, len(queue))
-            key = self._key()
+            key = self._key(has_more=one.why is Why.NEW and one.frames > 1)
             if key == "q":
                 break
             if key == "z":
@@ -77,7 +77,7 @@ class Session:
                 # A frame that was drawn at random speaks for itself alone.
                 self._log(one, decision, everything=key.isupper() and one.why is Why.NEW)
                 queue.extendleft(self.log.rest(one))
-        say(f"{len(self._done)} decided, {len(queue)} still waiting")
+        say(f"{len(self._done)} decided")
 
     def _show(self, one: Waiting, more: int) -> None:
         path = self.picture_of(one)
@@ -99,9 +99,10 @@ class Session:
         say(f"{one.reason}{f'; then {others}' if others else ''}")
         say(str(path) if path else "(its picture is not there)")
 
-    def _key(self) -> str:
+    def _key(self, *, has_more: bool) -> str:
         """A key that means something; O, N and U speak of all frames of the species."""
-        say("  ".join(f"[{key}] {what}" for key, what in _KEYS.items()) + "   O, N, U: all frames")
+        capitals = "   [O] [N] [U] of all its frames" if has_more else ""
+        say("  ".join(f"[{key}] {what}" for key, what in _KEYS.items()) + capitals)
         while True:
             try:
                 key = self.read_key()
