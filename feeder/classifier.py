@@ -5,7 +5,7 @@
 >>> classifier.classify_image("robin.jpg").best
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -60,7 +60,10 @@ class Context:
 
 
 class Classifier:
-    """A bundle and a vocabulary, ready to judge pictures. Not safe to share between threads."""
+    """A bundle and a vocabulary, ready to judge pictures. Not safe to share between threads.
+
+    `calibrated` are thresholds and temperature by deployment, in the place of `thresholds` and 1.
+    """
 
     def __init__(
         self,
@@ -71,10 +74,12 @@ class Classifier:
         precision: Precision | Literal["auto"] = "auto",
         threads: int = 0,
         thresholds: Thresholds | None = None,
+        calibrated: Mapping[str, tuple[Thresholds, float]] | None = None,
         top: int = 5,
     ) -> None:
         self.bundle = bundle
         self.thresholds = thresholds or bundle.manifest.thresholds
+        self._calibrated = calibrated or {}
         self._precision: Precision | Literal["auto"] = precision
         self._threads = threads
         self._cache = cache
@@ -227,7 +232,8 @@ class Classifier:
 
     def context(self, deployment: str, at: datetime) -> Context:
         """What bears on a verdict on a frame of `deployment` taken at the instant `at`."""
-        return Context(self.thresholds)
+        thresholds, temperature = self._calibrated.get(deployment, (self.thresholds, 1.0))
+        return Context(thresholds, temperature)
 
     @cached_property
     def choices(self) -> Choices:

@@ -64,6 +64,9 @@ class ModelSection(_Section):
         '"auto": the model\'s own labels, else "north-america"',
     )
     labels: str = Field("labels.toml", description="your own labels, kept by `feeder labels`")
+    calibration: str = Field(
+        "calibration.toml", description="what `feeder calibrate` found, for each camera and model"
+    )
     folder: str = Field("models", description="where pulled and exported models go")
     precision: Literal["auto", "fp32", "int8"] = Field(
         "auto", description='"auto" (int8 where the model has it), "int8" or "fp32"'
@@ -253,6 +256,11 @@ class Settings(_File):
     def own_labels(self) -> Path:
         """The user's own label file, which need not exist."""
         return self.resolve(self.model.labels)
+
+    @property
+    def calibration(self) -> Path:
+        """What `feeder calibrate` found, which need not exist."""
+        return self.resolve(self.model.calibration)
 
     @property
     def model_folders(self) -> tuple[Path, ...]:

@@ -47,12 +47,7 @@ def remove(path: Path, name: str, base: Vocabulary) -> Label:
     Raises VocabularyError where there is no such label.
     """
     vocabulary = vocabularies.with_own(base, path)
-    label = vocabulary.find(name)
-    if label is None:
-        raise VocabularyError(
-            f"There is no label {name!r}.{vocabulary.closest(name)}",
-            "`feeder labels list` shows the names.",
-        )
+    label = _found(name, vocabulary)
     document = _load(path)
     if label.name in vocabulary.own:
         _drop(_entries(document, path), label.name)
@@ -75,6 +70,30 @@ def restore(path: Path, name: str, base: Vocabulary) -> bool:
             _save(path, document, base)
             return True
     return False
+
+
+def block(path: Path, name: str, base: Vocabulary) -> Label:
+    """Keeps the label called `name` from being named again; it stays in the vocabulary.
+
+    Raises VocabularyError where there is no such label.
+    """
+    vocabulary = vocabularies.with_own(base, path)
+    label = _found(name, vocabulary)
+    if label.name not in vocabulary.blocked:
+        document = _load(path)
+        document.setdefault("block", []).append(label.name)
+        _save(path, document, base)
+    return label
+
+
+def _found(name: str, vocabulary: Vocabulary) -> Label:
+    label = vocabulary.find(name)
+    if label is None:
+        raise VocabularyError(
+            f"There is no label {name!r}.{vocabulary.closest(name)}",
+            "`feeder labels list` shows the names.",
+        )
+    return label
 
 
 def _load(path: Path) -> tomlkit.TOMLDocument:

@@ -48,6 +48,8 @@ def salvage(damaged: Path, log: Path) -> int:
                 "UPDATE judgement SET frames = ?, state = ? WHERE judgement_id = ?",
                 _rows(old, "SELECT frames, state, judgement_id FROM judgement", "judgement_id"),
             )
+            known = "SELECT * FROM known_species"
+            _add(new, "known_species", _rows(old, known, "deployment_id, label"))
             newer_paths = f"SELECT * FROM path WHERE media_id > {last_frame}"
             _add(new, "path", _rows(old, newer_paths, "deployment_id, file_path"))
             # A frame whose verdict is lost would never be judged again: its file is read anew.

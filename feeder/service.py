@@ -195,7 +195,7 @@ def _folders(settings: Settings) -> Iterator[str]:
     program = [Path(__file__).parent, Path(sys.prefix), *settings.model_folders]
     yield from _each("ReadOnlyPaths", _outermost(path for path in program if _below(path, (base,))))
 
-    named = [*writes, settings.own_labels, *_named_by_path(settings)]
+    named = [*writes, settings.own_labels, settings.calibration, *_named_by_path(settings)]
     named += [Path(os.path.realpath(path)) for path in named]
     elsewhere = [path for path in named if not _below(path, (base, Path(os.path.realpath(base))))]
     if any(_below(path, _HOMES) for path in elsewhere):

@@ -46,6 +46,7 @@ class _File(BaseModel):
     include: list[str] = []
     templates: list[str] = []
     remove: list[str] = []
+    block: list[str] = []
     label: list[_LabelEntry] = []
     group: list[_GroupEntry] = []
 
@@ -55,7 +56,8 @@ class Vocabulary:
     """The ordered labels one prediction chooses among.
 
     `templates` hold `{label}`; `groups` may name labels that are not in this list; `own` are the
-    names that the user added to a shipped list, and `removed` those taken out of it.
+    names that the user added to a shipped list, `removed` those taken out of it, and `blocked`
+    those that are never to be named.
     """
 
     title: str
@@ -64,6 +66,7 @@ class Vocabulary:
     groups: tuple[Group, ...] = ()
     own: frozenset[str] = frozenset()
     removed: frozenset[str] = frozenset()
+    blocked: frozenset[str] = frozenset()
 
     def prompts(self, label: Label) -> list[list[str]]:
         """For each alternative of `label` (itself where it has none), the prompts to average."""
@@ -157,7 +160,7 @@ def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
         if label.name not in dropped and own.isdisjoint(map(spelling, names(label)))
     ]
     _check_unique([*kept, *added], path)
-    return replace(
+    found = replace(
         vocabulary,
         templates=tuple(file.templates) or vocabulary.templates,
         labels=(*kept, *added),
@@ -165,6 +168,8 @@ def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
         own=frozenset(label.name for label in added),
         removed=frozenset(dropped),
     )
+    blocked = frozenset(label.name for label in map(found.find, file.block) if label is not None)
+    return replace(found, blocked=blocked)
 
 
 def locate(name: str, folders: Iterable[Path]) -> Path:

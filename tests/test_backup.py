@@ -121,6 +121,8 @@ def test_what_a_damaged_log_still_yields_is_saved(log: Path, tmp_path: Path) -> 
     backups = Backups(log, tmp_path / "backups", keep=3)
     backups.make(NOON)
     fill(log, range(3, 400))
+    with closing(sqlite3.connect(log)) as connection, connection:
+        connection.execute("INSERT INTO known_species VALUES (1, 'European Robin')")
     # A file's path and its printed name stand side by side in its row, and nowhere else.
     page = log.read_bytes().index(b"200.jpg200.jpg") // 4096
     with log.open("r+b") as file:
@@ -134,6 +136,8 @@ def test_what_a_damaged_log_still_yields_is_saved(log: Path, tmp_path: Path) -> 
     assert not LogReader(log).problems()
     newest = next(LogReader(log).sightings(Query(limit=1)))
     assert newest["file_name"] == "399.jpg"
+    with closing(sqlite3.connect(log)) as connection:
+        assert len(connection.execute("SELECT * FROM known_species").fetchall()) == 1
 
 
 def test_a_judgement_in_force_since_the_backup_is_in_force_again(log: Path, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ DEFAULT_CONFIG = "config.toml"
             "classify": "feeder.cli.classify:classify",
             "sightings": "feeder.cli.sightings:sightings",
             "favorite": "feeder.cli.favorite:favorite",
+            "review": "feeder.cli.review:review",
+            "calibrate": "feeder.cli.calibrate:calibrate",
             "prune": "feeder.cli.prune:prune",
             "labels": "feeder.cli.labels:labels",
             "eval": "feeder.cli.evaluate:evaluate",

@@ -9,9 +9,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from feeder import bundle as bundles
-from feeder import config
+from feeder import calibration_file, config
 from feeder.backup import Backups
-from feeder.bundle import Bundle
+from feeder.bundle import Bundle, Thresholds
 from feeder.classifier import Classifier, choose_vocabulary
 from feeder.cli import DEFAULT_CONFIG
 from feeder.config import Settings
@@ -57,8 +57,20 @@ def open_classifier(
         precision=settings.model.precision,
         threads=settings.model.threads,
         thresholds=settings.thresholds.over(bundle.manifest.thresholds),
+        calibrated=_calibrated(settings, bundle),
         top=top,
     )
+
+
+def _calibrated(settings: Settings, bundle: Bundle) -> dict[str, tuple[Thresholds, float]]:
+    """What was found for each camera with this model; the configured thresholds win over it."""
+    graph = bundle.graph_file(bundle.manifest.image, settings.model.precision)
+    cameras = [one.name for one in settings.deployments]
+    found = calibration_file.of(settings.calibration, bundle.digest, graph, cameras)
+    return {
+        camera: (settings.thresholds.over(one.thresholds), one.temperature)
+        for camera, one in found.items()
+    }
 
 
 def open_backups(settings: Settings) -> Backups:

@@ -27,6 +27,23 @@ CREATE INDEX observation_judgement ON observation (judgement_id) WHERE judgement
 
 CREATE INDEX observation_human ON observation (media_id) WHERE classification_method = 'human';
 
+-- Where one species is asked for: new ones wait for a person.
+CREATE INDEX observation_label ON observation (label, media_id)
+    WHERE observation_type = 'animal';
+
+-- What each camera's log had before people were asked about new species. It counts as known, so
+-- that years of sightings do not all wait at once.
+CREATE TABLE known_species (
+    deployment_id    INTEGER NOT NULL REFERENCES deployment,
+    label            TEXT NOT NULL,
+    PRIMARY KEY (deployment_id, label)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO known_species
+SELECT DISTINCT m.deployment_id, o.label
+FROM observation AS o JOIN media AS m USING (media_id)
+WHERE o.observation_type = 'animal' AND o.label IS NOT NULL;
+
 -- What a side vocabulary says of a frame, such as "behaviour: bathing".
 CREATE TABLE tag (
     tag_id           INTEGER PRIMARY KEY,
