@@ -41,6 +41,13 @@ class DeploymentSection(_Section):
         description="IANA name, of times in pictures and tables; left out: this computer's own",
         examples=["Europe/Dublin"],
     )
+    species: str | None = Field(
+        None, description="a list for this camera, instead of that under [region]",
+        examples=["cabin-birds.txt"],
+    )  # fmt: skip
+    ebird_barchart: str | None = Field(
+        None, description="likewise", examples=["cabin_barchart.txt"]
+    )
 
     @field_validator("timezone")
     @classmethod
@@ -93,6 +100,30 @@ class ThresholdsSection(_Section):
     def over(self, bundle: Thresholds) -> Thresholds:
         """The bundle's thresholds with the configured ones in their place."""
         return bundle.model_copy(update=self.model_dump(exclude_none=True))
+
+
+class RegionSection(_Section):
+    """What lives where the cameras are: other birds are named only on clear pictures.
+
+    `feeder region` shows what is expected. A bird of your list is, in the months it says; all
+    others go by the bar chart, or where there is none are not. Without either it is the continent.
+    """
+
+    species: str | None = Field(
+        None,
+        description='a text file with a bird in each line: "European Robin", "Siskin: 10-3"',
+        examples=["my-birds.txt"],
+    )
+    ebird_barchart: str | None = Field(
+        None,
+        description='what "Download Histogram Data" below a bar chart on ebird.org gives',
+        examples=["ebird_barchart.txt"],
+    )
+    continent: Literal["auto", "europe", "north-america", "none"] = Field(
+        "auto",
+        description='"europe": no birds that only the shipped list of North America has; '
+        '"north-america": likewise; "auto": by latitude and longitude; "none"',
+    )
 
 
 class InboxSection(_Section):
@@ -192,6 +223,7 @@ class _File(_Section):
     deployment: list[DeploymentSection] = Field(min_length=1)
     model: ModelSection = ModelSection()
     thresholds: ThresholdsSection = ThresholdsSection()
+    region: RegionSection = RegionSection()
     inbox: InboxSection = InboxSection()
     frames: FramesSection = FramesSection()
     logbook: LogbookSection = LogbookSection()
@@ -228,6 +260,16 @@ class Settings(_File):
             )
             for entry in self.deployment
         )
+
+    def region_files(self, deployment: str) -> tuple[Path | None, Path | None]:
+        """The list of birds and the eBird bar chart for a deployment, as far as there are any.
+
+        One of its own counts instead of both under [region].
+        """
+        entry = next(one for one in self.deployment if one.name == deployment)
+        chosen = entry if entry.species or entry.ebird_barchart else self.region
+        listed, chart = chosen.species, chosen.ebird_barchart
+        return self.resolve(listed) if listed else None, self.resolve(chart) if chart else None
 
     @property
     def database(self) -> Path:

@@ -46,6 +46,7 @@ class _File(BaseModel):
     include: list[str] = []
     templates: list[str] = []
     remove: list[str] = []
+    block: list[str] = []
     label: list[_LabelEntry] = []
     group: list[_GroupEntry] = []
 
@@ -55,7 +56,8 @@ class Vocabulary:
     """The ordered labels one prediction chooses among.
 
     `templates` hold `{label}`; `groups` may name labels that are not in this list; `own` are the
-    names that the user added to a shipped list, and `removed` those taken out of it.
+    names that the user added to a shipped list, `removed` those taken out of it, and `blocked`
+    those that are scored and yet never named.
     """
 
     title: str
@@ -64,6 +66,7 @@ class Vocabulary:
     groups: tuple[Group, ...] = ()
     own: frozenset[str] = frozenset()
     removed: frozenset[str] = frozenset()
+    blocked: frozenset[str] = frozenset()
 
     def prompts(self, label: Label) -> list[list[str]]:
         """For each alternative of `label` (itself where it has none), the prompts to average."""
@@ -105,7 +108,9 @@ def digest(vocabulary: Vocabulary) -> str:
         for label in vocabulary.labels
     ]
     groups = [[group.label.name, group.members] for group in vocabulary.groups]
-    return hashlib.sha256(json.dumps([content, groups]).encode()).hexdigest()
+    # Without blocked labels as it was before there were any.
+    blocked = [sorted(vocabulary.blocked)] if vocabulary.blocked else []
+    return hashlib.sha256(json.dumps([content, groups, *blocked]).encode()).hexdigest()
 
 
 def read(
@@ -157,7 +162,7 @@ def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
         if label.name not in dropped and own.isdisjoint(map(spelling, names(label)))
     ]
     _check_unique([*kept, *added], path)
-    return replace(
+    changed = replace(
         vocabulary,
         templates=tuple(file.templates) or vocabulary.templates,
         labels=(*kept, *added),
@@ -165,6 +170,9 @@ def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
         own=frozenset(label.name for label in added),
         removed=frozenset(dropped),
     )
+    # Like a removal, a block may be meant for another vocabulary.
+    blocked = frozenset(label.name for label in map(changed.find, file.block) if label is not None)
+    return replace(changed, blocked=blocked)
 
 
 def locate(name: str, folders: Iterable[Path]) -> Path:

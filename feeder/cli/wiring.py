@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from feeder import bundle as bundles
-from feeder import config
+from feeder import config, region
 from feeder.backup import Backups
 from feeder.bundle import Bundle
 from feeder.classifier import Classifier, choose_vocabulary
@@ -58,6 +58,7 @@ def open_classifier(
         threads=settings.model.threads,
         thresholds=settings.thresholds.over(bundle.manifest.thresholds),
         top=top,
+        localities=region.localities(settings),
     )
 
 
