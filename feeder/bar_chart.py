@@ -106,7 +106,7 @@ def _check_months(cells: Sequence[str], path: Path) -> None:
 def _numbers(cells: Sequence[str], path: Path, number: int) -> Vectors:
     """The 48 numbers behind a line's first cell; empty ones are 0."""
     values = [cell.strip() for cell in cells[1:]]
-    while len(values) > WEEKS and not values[-1]:
+    if values and not values[-1]:
         values.pop()  # lines end with a tab
     if len(values) != WEEKS:
         raise _damaged(path, number, f"{len(values)} numbers instead of {WEEKS}")

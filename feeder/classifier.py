@@ -189,8 +189,7 @@ class Classifier:
 
     def decide(self, probabilities: Vectors, context: Context) -> Verdicts:
         """The verdicts on n pictures, from `probabilities`, float32 [n, labels]."""
-        said = verdicts.decide(probabilities, self.choices, context.thresholds)
-        return replace(said, context=context)
+        return verdicts.decide(probabilities, self.choices, context.thresholds, context)
 
     def predictions(
         self, embeddings: Vectors, probabilities: Vectors, said: Verdicts, rows: Iterable[int]

@@ -133,8 +133,12 @@ class Verdicts:
         }[int(self.doubt[row])]
 
 
-def decide(probabilities: Vectors, choices: Choices, at: Thresholds) -> Verdicts:
+def decide(
+    probabilities: Vectors, choices: Choices, at: Thresholds, context: Context | None = None
+) -> Verdicts:
     """The verdicts on n pictures, from the labels' probabilities, float32 [n, labels].
+
+    `context` is what these owe to place and season, for the reasons to tell.
 
     A closed list always names something; `blank`, `unknown` and an unidentified bird are how the
     program declines. Where no species is sure, the first of the groups that is takes its place.
@@ -179,7 +183,9 @@ def decide(probabilities: Vectors, choices: Choices, at: Thresholds) -> Verdicts
          TYPES.index(ObservationType.ANIMAL)],
         TYPES.index(ObservationType.UNKNOWN),
     )  # fmt: skip
-    return Verdicts(choices, at, types, named, share, best, first, margin, bird, blank, doubt)
+    return Verdicts(
+        choices, at, types, named, share, best, first, margin, bird, blank, doubt, context
+    )
 
 
 def top(probabilities: Vectors, k: int) -> list[int]:
