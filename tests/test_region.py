@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from feeder import bar_chart, config, doctor, region, species_list, species_prior
 from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle, Thresholds, golden_image, shipped_models
-from feeder.classifier import Classifier
+from feeder.classifier import Classifier, as_kept
 from feeder.domain import Kind, Label
+from feeder.encoder import unit
 from feeder.errors import ConfigError, VocabularyError
 from feeder.label_embeddings import bundle_labels
 from feeder.seasons import MONTHS, WEEKS, week_of, weeks_of
@@ -451,8 +452,7 @@ def test_many_frames_at_once_are_weighed_as_each_alone(
     place = Locality("garden", "a list", listed("European Robin", tmp_path=tmp_path))
     classifier = birds({"garden": place}, blocked=frozenset({"cat"}))
     context = classifier.context("garden", NOVEMBER)
-    noise = np.random.default_rng(0).integers(0, 255, (30, 40, 40, 3), np.uint8)
-    vectors = classifier.embed(list(noise)).astype(np.float16).astype(np.float32)
+    vectors = as_kept(unit(np.random.default_rng(0).normal(size=(30, 16)).astype(np.float32)))
     shares = classifier.probabilities(vectors, context)
     said = classifier.decide(shares, context)
     together = list(classifier.predictions(vectors, shares, said, range(30)))
