@@ -239,12 +239,12 @@ class Classifier:
     @cached_property
     def anywhere(self) -> Context:
         """What bears on a verdict on a picture of which place and time are unknown."""
-        if not self.embeddings.blocked.any():
+        if not self.embeddings.blocked:
             return Context(self.thresholds)
         return self._context(np.ones(len(self.labels), np.float32), ("",) * len(self.labels))
 
     def _context(self, factors: Vectors, unlikely: Sequence[str]) -> Context:
-        blocked = self.embeddings.blocked
+        blocked = np.isin(np.arange(len(self.labels)), list(self.embeddings.blocked))
         return Context(
             self.thresholds,
             log_prior=species_prior.log_prior(factors, blocked),

@@ -59,12 +59,11 @@ def close_pairs(embeddings: LabelEmbeddings, close: float = CLOSE) -> list[Pair]
         return []
     distance = np.sqrt(np.maximum(2 - 2 * cosines[one, other], 0))
     share = distance / max(float(np.median(distance)), np.finfo(np.float32).tiny)
-    either_blocked = embeddings.blocked[one] | embeddings.blocked[other]
-    order = np.argsort(share, kind="stable")
+    near = np.flatnonzero(share < close)
     return [
         Pair(int(one[at]), int(other[at]), float(cosines[one[at], other[at]]), float(share[at]))
-        for at in order
-        if share[at] < close and not either_blocked[at]
+        for at in near[np.argsort(share[near], kind="stable")]
+        if embeddings.blocked.isdisjoint((int(one[at]), int(other[at])))
     ]
 
 

@@ -40,8 +40,8 @@ class LabelEmbeddings:
     `vectors` float32 [rows, d], each row of unit length; `bias` float32 [rows], added to logits;
     `owner` int64 [rows], the index in `labels` that a row counts for. `groups` are what labels
     have in common, each with its members' indices in `labels`, the smallest first. `skipped` are
-    the labels of the vocabulary this bundle has no vector for. `blocked`, bool [labels], are
-    scored and yet never named. `digest` names the vocabulary in the log.
+    the labels of the vocabulary this bundle has no vector for. `blocked` are the indices of
+    labels that are scored and yet never named. `digest` names the vocabulary in the log.
     """
 
     labels: tuple[Label, ...]
@@ -49,9 +49,9 @@ class LabelEmbeddings:
     bias: Vectors
     owner: npt.NDArray[np.int64]
     digest: str
-    blocked: npt.NDArray[np.bool_]
     groups: tuple[tuple[Label, tuple[int, ...]], ...] = ()
     skipped: tuple[str, ...] = ()
+    blocked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,14 @@ def embed(
         bias=np.concatenate([bias for _, bias in rows]),
         owner=np.repeat(np.arange(len(rows)), [len(bias) for _, bias in rows]),
         digest=_digest(vocabulary, labels),
-        blocked=np.array([label.name in vocabulary.blocked for label in labels]),
         # A blocked label is never named, by no group's name either.
         groups=_present(vocabulary.groups, labels, vocabulary.blocked),
         skipped=(*skipped, *(f"{name} (learnt by another model)" for name in stale)),
+        blocked=frozenset(
+            place for place, label in enumerate(labels) if label.name in vocabulary.blocked
+        ),
     )
-    if embeddings.blocked.all():
+    if len(embeddings.blocked) == len(labels):
         raise VocabularyError(
             f"Every label of {vocabulary.title!r} is blocked.", "`feeder labels unblock NAME`."
         )

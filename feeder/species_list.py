@@ -73,7 +73,7 @@ def _wrong(path: Path, number: int, line: str) -> ConfigError:
 def _months(text: str) -> frozenset[int]:
     """`10-3, 5` as {10, 11, 12, 1, 2, 3, 5}; ValueError for anything else."""
     months: set[int] = set()
-    for part in re.split(r"[,;]", text):
+    for part in re.split(r"[,;]", text.replace("\N{EN DASH}", "-")):
         first, dash, last = part.partition("-")
         begin = _month(first)
         end = _month(last) if dash else begin

@@ -136,7 +136,7 @@ class _Sources:
                 return weeks, f"not on the list for {at}", True
         taxon = _find(label, self._taxa)
         if taxon is not None and self.place.chart is not None:
-            return _of_chart(self.place.chart, taxon), f"rare at {at}", True
+            return _of_chart(self.place.chart, taxon), f"seldom reported at {at}", True
         return None
 
     def unnamed(self, label: Label, is_own: bool) -> _Known:

@@ -23,7 +23,7 @@ def embeddings(
         np.zeros(len(owner), np.float32),
         np.array(owner),
         "digest",
-        np.isin(np.arange(count), blocked),
+        blocked=frozenset(blocked),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeder import bar_chart, config, doctor, region, species_list, species_prior
+from feeder import bar_chart, config, doctor, region, service, species_list
 from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle, Thresholds, golden_image, shipped_models
 from feeder.classifier import Classifier, as_kept
@@ -78,7 +78,7 @@ def test_a_list_has_names_months_and_comments(tmp_path: Path) -> None:
         "\ufeff# my garden",
         "",
         "European Robin",
-        "Siskin: 10-3, May # in winter",
+        "Siskin: 10\u20133, May # in winter",
         "eurrob1: Dec-Jan",
         tmp_path=tmp_path,
     )
@@ -226,7 +226,7 @@ def test_a_bar_chart_lowers_by_how_rarely_a_bird_is_reported(tmp_path: Path) -> 
     # The year's mean counts for ten checklists beside the 300 of three weeks: 10 x 0.05 / 310.
     assert summer["Eurasian Siskin"] == pytest.approx(0.16, abs=0.01)
     expected = expect(place, LABELS)
-    assert expected.unlikely(26)[1] == "rare at garden in July"
+    assert expected.unlikely(26)[1] == "seldom reported at garden in July"
     assert expected.unlikely(26)[2] == "not in the bar chart for garden"
 
 
@@ -487,6 +487,12 @@ def test_each_deployment_has_its_own_region(write_config: Callable[..., Path]) -
     assert region.localities(off) == {}
 
 
+def test_a_service_sees_lists_in_a_home(write_config: Callable[..., Path]) -> None:
+    """A sandbox does not hide the homes where a list lies in one."""
+    path = write_config(region='species = "/home/birder/birds.txt"')
+    assert "ProtectHome=read-only" in service.unit(config.load(path), for_user=False)
+
+
 def test_the_doctor_finds_misspelt_birds(write_config: Callable[..., Path]) -> None:
     """A name near a label's is told; birds of a longer list that the vocabulary lacks are not."""
     settings = config.load(write_config(region='species = "birds.txt"'))
@@ -504,9 +510,3 @@ def test_the_doctor_finds_misspelt_birds(write_config: Callable[..., Path]) -> N
         assert (check.name, check.well) == ("region (garden)", well)
         assert said in check.found
         assert check.well or check.mend
-
-
-def test_the_prior_is_named_by_its_numbers() -> None:
-    """What the documentation says of the strength holds."""
-    assert pytest.approx(1 / 50) == ABSENT
-    assert species_prior.COMMON == 0.01

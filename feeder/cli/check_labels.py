@@ -84,8 +84,8 @@ def _findings(classifier: Classifier, settings: Settings) -> dict[str, Any]:
         "frames": frames,
         "never_near": [
             name
-            for name, far, blocked in zip(names, never, embeddings.blocked, strict=True)
-            if is_enough and far and not blocked
+            for place, name in enumerate(names)
+            if is_enough and never[place] and place not in embeddings.blocked
         ],
     }
 

@@ -147,9 +147,10 @@ def add_label(
     embeddings = open_classifier(settings).embeddings
     say(f"added {name} ({label.kind}); {len(embeddings.labels)} labels now")
     for pair in confusable.close_pairs(embeddings):
-        if label in (names := [embeddings.labels[pair.one], embeddings.labels[pair.other]]):
-            other = next(one for one in names if one != label)
-            note(f"The model hardly tells it from {other.name}; `feeder labels check` says more.")
+        names = {embeddings.labels[place].name for place in (pair.one, pair.other)}
+        if name in names:
+            (other,) = names - {name}
+            note(f"The model hardly tells it from {other}; `feeder labels check` says more.")
     note(_AT_RELOAD)
 
 
