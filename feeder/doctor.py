@@ -12,11 +12,12 @@ from feeder import region
 from feeder.backup import Backups
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
-from feeder.domain import Deployment, KnownBy, Label
+from feeder.domain import Deployment, Kind, KnownBy, Label
 from feeder.errors import FeederError
 from feeder.inbox import must_poll
 from feeder.log_reader import LogReader
 from feeder.mounts import file_system
+from feeder.species_prior import expect
 from feeder.system_time import awaits_synchronisation
 from feeder.timekeeping import Timekeeper, installed_at
 from feeder.watcher import watcher
@@ -95,7 +96,11 @@ def region_checks(settings: Settings, labels: Sequence[Label]) -> Iterator[Check
         listed = [one.name for one in place.listed or ()]
         unknown = region.unknown(listed, labels)
         wrong = [f"{one!r} ({meant}?)" for one, meant in region.misspelt(listed, labels)]
-        found = f"by {place.source}"
+        ever = expect(place, labels).factors.max(axis=0) == 1
+        birds = [ever[at] for at, label in enumerate(labels) if label.kind is Kind.BIRD]
+        found = (
+            f"by {place.source}: {sum(birds)} of {len(birds)} birds are expected in their season"
+        )
         if unknown:
             found += f"; {len(unknown)} of its {len(listed)} names are not in the vocabulary"
         if wrong:
@@ -103,7 +108,8 @@ def region_checks(settings: Settings, labels: Sequence[Label]) -> Iterator[Check
             yield Check(name, False, f"{found}, perhaps misspelt: {', '.join(wrong)}", mend)
         elif not place.names_any(labels):
             mend = "use a list with English, scientific or eBird names of the vocabulary's birds"
-            yield Check(name, False, f"{found}, which names no bird of the vocabulary", mend)
+            found = f"by {place.source}, which names no bird of the vocabulary"
+            yield Check(name, False, found, mend)
         else:
             yield Check(name, True, found)
 

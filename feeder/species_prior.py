@@ -244,17 +244,15 @@ def weigh(shares: Vectors, log_prior: Vectors, birds: npt.NDArray[np.bool_]) -> 
     whether it is one. So birds, bool [labels], are weighed against each other alone, and so is
     all else. Where all birds are blocked, or all else is, its share goes to the other half.
     """
-    allowed = np.isfinite(log_prior)
-    halves = [birds, ~birds]
-    if not all((half & allowed).any() for half in halves):
-        halves = [np.ones_like(birds)]
-    weighed = np.zeros_like(shares)
-    for half in halves:
-        rest = half & allowed
-        mass = shares[:, half].sum(axis=1, keepdims=True)
-        left_over = _LEFT_OVER * shares[:, half & ~allowed].sum(axis=1, keepdims=True)
-        part = (shares[:, rest] + left_over / rest.sum()) * np.exp(log_prior[rest])
-        # Nothing at all where the whole half has no share that a float can hold.
-        total = np.maximum(part.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        weighed[:, rest] = part / total * mass
-    return weighed
+    factors, allowed = np.exp(log_prior), np.isfinite(log_prior)
+    halves = np.stack([birds, ~birds]).astype(np.float32)
+    if not (halves @ allowed > 0).all():
+        halves = np.ones((1, len(birds)), np.float32)
+    rest = halves * allowed
+    weighed = shares * factors
+    if not allowed.all():
+        left_over = _LEFT_OVER * shares @ (halves - rest).T
+        weighed += left_over @ (rest / rest.sum(axis=1, keepdims=True) * factors)
+    # Nothing at all where the whole half has no share that a float can hold.
+    totals = np.maximum(weighed @ rest.T, np.finfo(np.float32).tiny)
+    return np.asarray(weighed * ((shares @ halves.T / totals) @ rest), np.float32)

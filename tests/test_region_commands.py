@@ -79,6 +79,9 @@ def test_labels_are_blocked_and_listed(run: Callable[..., Result], tmp_path: Pat
     assert "reload" in run("labels", "block", "blujay").stderr
     listed = {one["name"]: one for one in json.loads(run("labels", "list", "--json").stdout)}
     assert [name for name in listed if listed[name]["blocked"]] == ["Blue Jay"]
+    run("labels", "block", "Mandarin Duck")
+    again = run("labels", "add", "Mandarin Duck", "--kind", "bird", "--replace")
+    assert "It is blocked" in again.stderr
     assert run("labels", "unblock", "Blue Jay").exit_code == 0
     with pytest.raises(VocabularyError, match="not blocked"):
         run("labels", "unblock", "Blue Jay")

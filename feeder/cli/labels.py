@@ -146,6 +146,8 @@ def add_label(
     # Encodes the prompts now, so that a mistake shows here and not at the daemon's next start.
     embeddings = open_classifier(settings).embeddings
     say(f"added {name} ({label.kind}); {len(embeddings.labels)} labels now")
+    if name in {embeddings.labels[place].name for place in embeddings.blocked}:
+        note("It is blocked, and never named until `feeder labels unblock`.")
     for pair in confusable.close_pairs(embeddings):
         names = {embeddings.labels[place].name for place in (pair.one, pair.other)}
         if name in names:
