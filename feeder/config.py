@@ -42,11 +42,12 @@ class DeploymentSection(_Section):
         examples=["Europe/Dublin"],
     )
     species: str | None = Field(
-        None, description="a list for this camera, instead of that under [region]",
+        None,
+        description="this camera's own list of birds, instead of what [region] names",
         examples=["cabin-birds.txt"],
-    )  # fmt: skip
+    )
     ebird_barchart: str | None = Field(
-        None, description="likewise", examples=["cabin_barchart.txt"]
+        None, description="its own bar chart, likewise", examples=["cabin_barchart.txt"]
     )
 
     @field_validator("timezone")
@@ -103,10 +104,10 @@ class ThresholdsSection(_Section):
 
 
 class RegionSection(_Section):
-    """What lives where the cameras are: other birds are named only on clear pictures.
+    """Which birds live where the cameras are; others are named on clear pictures alone.
 
-    `feeder region` shows what is expected. A bird of your list is, in the months it says; all
-    others go by the bar chart, or where there is none are not. Without either it is the continent.
+    A bird on your list is expected, in the months it says. All others go by the bar chart; without
+    one they are not expected. With neither, the continent counts. `feeder region` shows it.
     """
 
     species: str | None = Field(
@@ -121,8 +122,8 @@ class RegionSection(_Section):
     )
     continent: Literal["auto", "europe", "north-america", "none"] = Field(
         "auto",
-        description='"europe": no birds that only the shipped list of North America has; '
-        '"north-america": likewise; "auto": by latitude and longitude; "none"',
+        description='"europe" or "north-america": not expected are birds of the other\'s shipped '
+        'list alone; "auto": by latitude and longitude; "none"',
     )
 
 
