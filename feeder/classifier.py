@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from feeder import bundle as bundles
-from feeder import decoder, label_embeddings, verdicts
+from feeder import decoder, label_embeddings, species_prior, verdicts
 from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle, Precision, Thresholds
 from feeder.domain import (
@@ -34,7 +34,8 @@ from feeder.encoder import ImageEncoder, TextEncoder
 from feeder.errors import BadFrame, VocabularyError
 from feeder.label_embeddings import LabelEmbeddings, PromptCache
 from feeder.preprocess import draft_size
-from feeder.verdicts import Choices, Verdicts
+from feeder.species_prior import Expectation, Locality
+from feeder.verdicts import Choices, Context, Verdicts
 from feeder.vocabulary import Vocabulary
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
@@ -44,19 +45,6 @@ FALLBACK_VOCABULARY = "north-america"
 MAX_PIXELS = 64_000_000
 PERHAPS = 0.2
 """P(bird) of the whole frame from which a region is looked at: leaves from near resemble birds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What bears on a verdict besides the picture.
-
-    Logits are divided by `temperature`; `log_prior`, float32 [labels], is then added to them: how
-    likely each label is at that place and time, 0 where nothing speaks for or against it.
-    """
-
-    thresholds: Thresholds
-    temperature: float = 1.0
-    log_prior: Vectors | None = None
 
 
 class Classifier:
@@ -76,6 +64,7 @@ class Classifier:
         thresholds: Thresholds | None = None,
         calibrated: Mapping[str, tuple[Thresholds, float]] | None = None,
         top: int = 5,
+        localities: Mapping[str, Locality] | None = None,
     ) -> None:
         self.bundle = bundle
         self.thresholds = thresholds or bundle.manifest.thresholds
@@ -89,6 +78,12 @@ class Classifier:
         # Text before images: the text encoder is the larger, and is dropped again if this
         # vocabulary is all it was needed for.
         self.embeddings = self._embed_vocabulary(vocabulary)
+        self.expectations: dict[str, Expectation] = {
+            name: species_prior.expect(locality, self.labels, vocabulary.own)
+            for name, locality in (localities or {}).items()
+        }
+        """What is to be expected at the deployments that have a region, by their names."""
+        self._contexts: dict[tuple[str, int | None], Context] = {}
         self.__dict__.pop("_text_encoder", None)
         self._image_encoder = ImageEncoder(bundle, precision, threads, cache)
 
@@ -151,14 +146,15 @@ class Classifier:
     def probabilities(self, embeddings: Vectors, context: Context | None = None) -> Vectors:
         """float32 [n, labels] for unit vectors [n, d]; each row sums to 1.
 
-        Without `context` they are the model's own.
+        Without `context` they are the model's own, blocked labels included.
         """
-        logits, owner = self._logits(embeddings, self.embeddings), self.embeddings.owner
+        logits = self._logits(embeddings, self.embeddings)
         if context is not None:
             logits /= np.float32(context.temperature)
-            if context.log_prior is not None:
-                logits += context.log_prior[owner]
-        return _summed_softmax(logits, owner)
+        shares = _summed_softmax(logits, self.embeddings.owner)
+        if context is None or context.log_prior is None:
+            return shares
+        return species_prior.weigh(shares, context.log_prior, self.choices.are(Kind.BIRD))
 
     def predict_proba(
         self, pictures: Picture | Sequence[Picture], texts: Sequence[str] | None = None
@@ -189,7 +185,7 @@ class Classifier:
         if not np.isfinite(embedding).all():
             return unclassified("the model gave no numbers for it")
         kept = as_kept(embedding)
-        context = context or Context(self.thresholds)
+        context = context or self.anywhere
         probability = self.probabilities(kept[None], context)
         (prediction,) = self.predictions(
             kept[None], probability, self.decide(probability, context), [0]
@@ -198,7 +194,7 @@ class Classifier:
 
     def decide(self, probabilities: Vectors, context: Context) -> Verdicts:
         """The verdicts on n pictures, from `probabilities`, float32 [n, labels]."""
-        return verdicts.decide(probabilities, self.choices, context.thresholds)
+        return verdicts.decide(probabilities, self.choices, context.thresholds, context)
 
     def predictions(
         self, embeddings: Vectors, probabilities: Vectors, said: Verdicts, rows: Iterable[int]
@@ -220,7 +216,7 @@ class Classifier:
             named = None if label is None else Candidate(label, share, candidates[0].cosine)
             yield Prediction(
                 said.type(row),
-                said.reason(row),
+                said.reason(row, self._unweighed(embeddings[row], said.context)),
                 candidates,
                 candidates[0] if label is candidates[0].label else named,
                 bird_probability=float(said.bird[row]) if has_birds else None,
@@ -231,9 +227,45 @@ class Classifier:
             )
 
     def context(self, deployment: str, at: datetime) -> Context:
-        """What bears on a verdict on a frame of `deployment` taken at the instant `at`."""
+        """What bears on a verdict on a frame of `deployment` taken at the instant `at`.
+
+        It is the same object for the same week of the year.
+        """
+        expected = self.expectations.get(deployment)
+        week = expected.week(at) if expected is not None else None
+        if (deployment, week) not in self._contexts:
+            self._contexts[deployment, week] = self._context(deployment, week)
+        return self._contexts[deployment, week]
+
+    @cached_property
+    def anywhere(self) -> Context:
+        """What bears on a verdict on a picture of which place and time are unknown."""
+        return self._context("", None)
+
+    def _context(self, deployment: str, week: int | None) -> Context:
         thresholds, temperature = self._calibrated.get(deployment, (self.thresholds, 1.0))
-        return Context(thresholds, temperature)
+        count = len(self.labels)
+        factors: Vectors = np.ones(count, np.float32)
+        unlikely: Sequence[str] = ("",) * count
+        if week is not None:
+            expected = self.expectations[deployment]
+            factors, unlikely = expected.factors[week], expected.unlikely(week)
+        elif not self.embeddings.blocked:
+            return Context(thresholds, temperature)
+        blocked = np.isin(np.arange(count), list(self.embeddings.blocked))
+        return Context(
+            thresholds,
+            temperature,
+            log_prior=species_prior.log_prior(factors, blocked),
+            unlikely=tuple(np.where(blocked, species_prior.BLOCKED, unlikely).tolist()),
+        )
+
+    def _unweighed(self, embedding: Vectors, context: Context | None) -> Vectors | None:
+        """A picture's probabilities, float32 [labels], without the prior; None if there is none."""
+        if context is None or context.log_prior is None:
+            return None
+        (shares,) = self.probabilities(embedding[None], replace(context, log_prior=None))
+        return np.asarray(shares, np.float32)
 
     @cached_property
     def choices(self) -> Choices:

@@ -41,6 +41,14 @@ class DeploymentSection(_Section):
         description="IANA name, of times in pictures and tables; left out: this computer's own",
         examples=["Europe/Dublin"],
     )
+    species: str | None = Field(
+        None,
+        description="this camera's own list of birds, instead of what [region] names",
+        examples=["cabin-birds.txt"],
+    )
+    ebird_barchart: str | None = Field(
+        None, description="its own bar chart, likewise", examples=["cabin_barchart.txt"]
+    )
 
     @field_validator("timezone")
     @classmethod
@@ -96,6 +104,30 @@ class ThresholdsSection(_Section):
     def over(self, bundle: Thresholds) -> Thresholds:
         """The bundle's thresholds with the configured ones in their place."""
         return bundle.model_copy(update=self.model_dump(exclude_none=True))
+
+
+class RegionSection(_Section):
+    """Which birds live where the cameras are; others are named on clear pictures alone.
+
+    A bird on your list is expected, in the months it says. All others go by the bar chart; without
+    one they are not expected. With neither, the continent counts. `feeder region` shows it.
+    """
+
+    species: str | None = Field(
+        None,
+        description='a text file with a bird in each line: "European Robin", "Siskin: 10-3"',
+        examples=["my-birds.txt"],
+    )
+    ebird_barchart: str | None = Field(
+        None,
+        description='what "Download Histogram Data" below a bar chart on ebird.org gives',
+        examples=["ebird_barchart.txt"],
+    )
+    continent: Literal["auto", "europe", "north-america", "none"] = Field(
+        "auto",
+        description='"europe" or "north-america": not expected are birds of the other\'s shipped '
+        'list alone; "auto": by latitude and longitude; "none"',
+    )
 
 
 class InboxSection(_Section):
@@ -195,6 +227,7 @@ class _File(_Section):
     deployment: list[DeploymentSection] = Field(min_length=1)
     model: ModelSection = ModelSection()
     thresholds: ThresholdsSection = ThresholdsSection()
+    region: RegionSection = RegionSection()
     inbox: InboxSection = InboxSection()
     frames: FramesSection = FramesSection()
     logbook: LogbookSection = LogbookSection()
@@ -231,6 +264,16 @@ class Settings(_File):
             )
             for entry in self.deployment
         )
+
+    def region_files(self, deployment: str) -> tuple[Path | None, Path | None]:
+        """The list of birds and the eBird bar chart for a deployment, as far as there are any.
+
+        One of its own counts instead of both under [region].
+        """
+        entry = next(one for one in self.deployment if one.name == deployment)
+        chosen = entry if entry.species or entry.ebird_barchart else self.region
+        listed, chart = chosen.species, chosen.ebird_barchart
+        return self.resolve(listed) if listed else None, self.resolve(chart) if chart else None
 
     @property
     def database(self) -> Path:

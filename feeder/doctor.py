@@ -4,18 +4,20 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from feeder import region
 from feeder.backup import Backups
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
-from feeder.domain import Deployment, KnownBy
+from feeder.domain import Deployment, Kind, KnownBy, Label
 from feeder.errors import FeederError
 from feeder.inbox import must_poll
 from feeder.log_reader import LogReader
 from feeder.mounts import file_system
+from feeder.species_prior import expect
 from feeder.system_time import awaits_synchronisation
 from feeder.timekeeping import Timekeeper, installed_at
 from feeder.watcher import watcher
@@ -75,6 +77,41 @@ def _folder(deployment: Deployment, settings: Settings) -> Iterator[Check]:
         return
     yield Check(name, True, str(folder))
     yield _watcher(deployment, settings)
+
+
+def region_checks(settings: Settings, labels: Sequence[Label]) -> Iterator[Check]:
+    """Whether each deployment's list and bar chart can be read, and name what `labels` name.
+
+    A deployment of whose birds nothing is known has no check.
+    """
+    for deployment in settings.deployments:
+        name = f"region ({deployment.name})"
+        try:
+            place = region.locality(deployment, settings)
+        except FeederError as error:
+            yield Check(name, False, str(error), error.hint)
+            continue
+        if not place.source:
+            continue
+        listed = [one.name for one in place.listed or ()]
+        unknown = region.unknown(listed, labels)
+        wrong = [f"{one!r} ({meant}?)" for one, meant in region.misspelt(listed, labels)]
+        ever = expect(place, labels).factors.max(axis=0) == 1
+        birds = [ever[at] for at, label in enumerate(labels) if label.kind is Kind.BIRD]
+        found = (
+            f"by {place.source}: {sum(birds)} of {len(birds)} birds are expected in their season"
+        )
+        if unknown:
+            found += f"; {len(unknown)} of its {len(listed)} names are not in the vocabulary"
+        if wrong:
+            mend = "write the names as `feeder labels list` does, or take them off the list"
+            yield Check(name, False, f"{found}, perhaps misspelt: {', '.join(wrong)}", mend)
+        elif not place.names_any(labels):
+            mend = "use a list with English, scientific or eBird names of the vocabulary's birds"
+            found = f"by {place.source}, which names no bird of the vocabulary"
+            yield Check(name, False, found, mend)
+        else:
+            yield Check(name, True, found)
 
 
 def _retention(settings: Settings) -> Iterator[Check]:

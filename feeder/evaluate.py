@@ -16,6 +16,7 @@ from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, ObservationType, Predi
 from feeder.errors import BadFrame, FeederError
 from feeder.labelled import Answer, LabelledPicture, few, kind_of, match, name_of, shown
 from feeder.metrics import Ints, Means, Scores, Share
+from feeder.verdicts import Context
 
 TOP_K = (1, 3, 5)
 CURVE = [step / 100 for step in range(101)]
@@ -291,12 +292,13 @@ def evaluate(
     vocabulary: str = "",
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    context: Context | None = None,
 ) -> Evaluation:
     """Judges every picture whose label the classifier knows, at most `limit` evenly chosen ones.
 
-    `vocabulary` is the name to show; `progress` is told how many of how many pictures are done.
-    Pictures that cannot be read are listed, not fatal. Raises FeederError where no label is
-    known, or no picture can be read.
+    `vocabulary` is the name to show, `context` the place and season; `progress` is told how many
+    of how many pictures are done. Pictures that cannot be read are listed, not fatal. Raises
+    FeederError where no label is known, or no picture can be read.
     """
     truths = match({picture.name for picture in pictures}, classifier.labels)
     unmatched = Counter(picture.name for picture in pictures if picture.name not in truths)
@@ -318,7 +320,7 @@ def evaluate(
         except BadFrame as error:
             bad.append((picture, str(error).removeprefix(f"{picture.path}: ")))
         else:
-            judged.append(judge(classifier, picture, truths[picture.name], embedding))
+            judged.append(judge(classifier, picture, truths[picture.name], embedding, context))
         if progress is not None:
             progress(done, len(chosen))
     if not judged:
@@ -341,12 +343,20 @@ def evaluate(
 
 
 def judge(
-    classifier: Classifier, picture: LabelledPicture, truth: Answer, embedding: Vectors
+    classifier: Classifier,
+    picture: LabelledPicture,
+    truth: Answer,
+    embedding: Vectors,
+    context: Context | None = None,
 ) -> Judged:
-    """The classifier's answer to a picture's unit vector, float32 [d], beside the truth."""
+    """The classifier's answer to a picture's unit vector, float32 [d], beside the truth.
+
+    Without `context` it is that on a picture of whatever place and season.
+    """
     labels = classifier.labels
-    prediction = classifier.judge(embedding)
-    probability = classifier.probabilities(as_kept(embedding[None]))[0]
+    context = context or classifier.anywhere
+    prediction = classifier.judge(embedding, context)
+    probability = classifier.probabilities(as_kept(embedding[None]), context)[0]
     outcome: Answer
     if isinstance(truth, Kind):
         mass = {

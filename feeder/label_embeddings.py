@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -40,8 +40,8 @@ class LabelEmbeddings:
     `vectors` float32 [rows, d], each row of unit length; `bias` float32 [rows], added to logits;
     `owner` int64 [rows], the index in `labels` that a row counts for. `groups` are what labels
     have in common, each with its members' indices in `labels`, the smallest first. `skipped` are
-    the labels of the vocabulary this bundle has no vector for. `digest` names the vocabulary in
-    the log.
+    the labels of the vocabulary this bundle has no vector for. `blocked` are the indices of
+    labels that are scored and yet never named. `digest` names the vocabulary in the log.
     """
 
     labels: tuple[Label, ...]
@@ -51,6 +51,7 @@ class LabelEmbeddings:
     digest: str
     groups: tuple[tuple[Label, tuple[int, ...]], ...] = ()
     skipped: tuple[str, ...] = ()
+    blocked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,17 @@ def embed(
         bias=np.concatenate([bias for _, bias in rows]),
         owner=np.repeat(np.arange(len(rows)), [len(bias) for _, bias in rows]),
         digest=_digest(vocabulary, labels),
-        groups=_present(vocabulary.groups, labels),
+        # A blocked label is never named, by no group's name either.
+        groups=_present(vocabulary.groups, labels, vocabulary.blocked),
         skipped=(*skipped, *(f"{name} (learnt by another model)" for name in stale)),
+        blocked=frozenset(
+            place for place, label in enumerate(labels) if label.name in vocabulary.blocked
+        ),
     )
+    if len(embeddings.blocked) == len(labels):
+        raise VocabularyError(
+            f"Every label of {vocabulary.title!r} is blocked.", "`feeder labels unblock NAME`."
+        )
     for index in taught if len(taught) < len(labels) else ():
         _balance(embeddings, index, bundle)
     return embeddings
@@ -207,6 +216,25 @@ def _from_bundle(
     return rows, tuple(labels), tuple(skipped)
 
 
+def without_vectors(vocabulary: Vocabulary, bundle: Bundle) -> dict[str, str]:
+    """The labels that `bundle` cannot compare pictures with, by name, and why; nothing is encoded.
+
+    Raises VocabularyError where example photos cannot be read.
+    """
+    stale = {
+        one.name: "learnt by another model" for one in vocabulary.labels if _is_stale(one, bundle)
+    }
+    if bundle.manifest.text is not None:
+        return stale
+    own = bundle_labels(bundle)
+    unknown = {
+        label.name: "unknown to the model"
+        for label in vocabulary.labels
+        if label.photos is None and not any(map(own.find, vocabularies.names(label)))
+    }
+    return {**stale, **unknown}
+
+
 def cannot_read(bundle: Bundle, name: str) -> VocabularyError:
     """The error for a label that a bundle without a text encoder should learn from its name."""
     return VocabularyError(
@@ -253,16 +281,16 @@ def _stored_vectors(bundle: Bundle) -> dict[str, _Rows]:
 
 
 def _present(
-    groups: Sequence[Group], labels: Sequence[Label]
+    groups: Sequence[Group], labels: Sequence[Label], blocked: Container[str]
 ) -> tuple[tuple[Label, tuple[int, ...]], ...]:
-    """The groups that `labels` make up, the smallest first.
+    """The groups that `labels`, less those `blocked` by name, make up, the smallest first.
 
     A name like "Downy/Hairy Woodpecker" needs all it lists, "woodpecker sp." any two.
     """
     place = {
         spelling(name): index
         for index, label in enumerate(labels)
-        if label.kind is Kind.BIRD
+        if label.kind is Kind.BIRD and label.name not in blocked
         for name in (label.name, *label.aliases)
     }
     found = []

@@ -1,4 +1,4 @@
-"""The user's own label file: what `feeder labels` adds to and removes from a vocabulary.
+"""The user's own label file: what `feeder labels` adds to, removes from and blocks in a vocabulary.
 
 Shipped vocabularies are never written to, so an upgrade and a garden's own list do not collide.
 """
@@ -10,11 +10,14 @@ import tomlkit
 from tomlkit.items import AoT
 
 from feeder import vocabulary as vocabularies
-from feeder.domain import Label
+from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, ObservationType
 from feeder.errors import VocabularyError
 from feeder.vocabulary import Vocabulary, spelling
 
 _HEADING = "Your own labels, added to or removed from the vocabulary; see `feeder labels --help`."
+
+RESERVED = frozenset({*Kind, *ObservationType, UNIDENTIFIED_BIRD.name, "empty"})
+"""What the program itself answers, or takes to mean a kind: no label of the user's."""
 
 
 def add(path: Path, label: Label, base: Vocabulary, *, replace: bool = False) -> None:
@@ -22,6 +25,7 @@ def add(path: Path, label: Label, base: Vocabulary, *, replace: bool = False) ->
 
     `base` is the vocabulary the file adds to. Raises VocabularyError, the file left as it was.
     """
+    check_name(label.name)
     document = _load(path)
     entries = _entries(document, path)
     if replace:
@@ -39,6 +43,15 @@ def add(path: Path, label: Label, base: Vocabulary, *, replace: bool = False) ->
         entry["photos"] = label.photos.relative_to(path.parent).as_posix()
     entries.append(entry)
     _save(path, document, base)
+
+
+def check_name(name: str) -> None:
+    """Raises VocabularyError for a name that no label of the user's may have."""
+    if spelling(name) in RESERVED:
+        raise VocabularyError(
+            f"No label can be called {name!r}: the program answers so itself.",
+            "Choose a name that says more, as 'young bird' does.",
+        )
 
 
 def remove(path: Path, name: str, base: Vocabulary) -> Label:
@@ -73,17 +86,35 @@ def restore(path: Path, name: str, base: Vocabulary) -> bool:
 
 
 def block(path: Path, name: str, base: Vocabulary) -> Label:
-    """Keeps the label called `name` from being named again; it stays in the vocabulary.
+    """Makes the label called `name` one that is scored and never named.
 
-    Raises VocabularyError where there is no such label.
+    Raises VocabularyError where there is no such label, or all would be blocked.
     """
     vocabulary = vocabularies.with_own(base, path)
     label = _found(name, vocabulary)
+    if vocabulary.blocked | {label.name} >= {one.name for one in vocabulary.labels}:
+        raise VocabularyError(
+            f"{label.name!r} is the last label that is not blocked.", "One must be left to name."
+        )
     if label.name not in vocabulary.blocked:
         document = _load(path)
         document.setdefault("block", []).append(label.name)
         _save(path, document, base)
     return label
+
+
+def unblock(path: Path, name: str, base: Vocabulary) -> bool:
+    """Lets the label called `name` be named again; False where it was not blocked."""
+    document = _load(path)
+    blocked = document.get("block", [])
+    label = vocabularies.with_own(base, path).find(name)
+    wanted = {spelling(name)} if label is None else set(map(spelling, vocabularies.names(label)))
+    kept = [entry for entry in blocked if spelling(entry) not in wanted]
+    if len(kept) == len(blocked):
+        return False
+    document["block"] = kept
+    _save(path, document, base)
+    return True
 
 
 def _found(name: str, vocabulary: Vocabulary) -> Label:

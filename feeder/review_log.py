@@ -18,12 +18,10 @@ from feeder.clock import parse_utc, utc_text
 from feeder.domain import Kind, Label, ObservationType
 from feeder.errors import LogbookError
 from feeder.log_file import BUSY_SECONDS, explained
+from feeder.verdicts import RARE_MARK
 
 MOST_COUNTED = 1000
 """Frames of a new species that are looked at: where nobody ever reviews, there are a million."""
-
-RARE_MARK = "(rare here"
-"""What the reason of a verdict holds that names a species rare at its place and time."""
 
 
 class Why(StrEnum):

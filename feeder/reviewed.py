@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 
 from feeder.calibration import FOLDS, INEXACT, KINDS, UNLISTED, Examples, bursts
-from feeder.classifier import Classifier, Context, as_kept
+from feeder.classifier import Classifier, as_kept
 from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, ObservationType, Vectors
 from feeder.embedding_store import EmbeddingStore
 from feeder.errors import BadFrame
 from feeder.labelled import LabelledPicture, match
 from feeder.metrics import Ints
 from feeder.review_log import Said
+from feeder.verdicts import Context
 from feeder.vocabulary import spelling
 
 Truth = tuple[int, Kind]
@@ -132,16 +134,15 @@ def _examples(
     burst: Ints,
     contexts: Sequence[Context],
 ) -> Examples:
-    # Each month has its prior; frames that share one are judged together.
-    alike: dict[bytes, list[int]] = {}
+    # A camera's week has one context; frames that share one are judged together.
+    alike: dict[int, list[int]] = {}
     for row, context in enumerate(contexts):
-        key = b"" if context.log_prior is None else context.log_prior.tobytes()
-        alike.setdefault(key, []).append(row)
+        alike.setdefault(id(context), []).append(row)
 
     def probabilities(temperature: float) -> Vectors:
         shares = np.empty((len(embeddings), len(classifier.labels)), np.float32)
         for rows in alike.values():
-            context = Context(classifier.thresholds, temperature, contexts[rows[0]].log_prior)
+            context = replace(contexts[rows[0]], temperature=temperature)
             shares[rows] = classifier.probabilities(embeddings[rows], context)
         return shares
 

@@ -215,9 +215,11 @@ def _folders(settings: Settings) -> Iterator[str]:
 
 
 def _named_by_path(settings: Settings) -> list[Path]:
-    """A model and a vocabulary that the settings give as a path, not by name."""
+    """Lists of birds, and the model and the vocabulary where the settings give a path."""
     names = (settings.bundle_name, settings.vocabulary_name or "")
-    return [path for path in map(Path, names) if path.is_absolute()]
+    lists = (settings.region_files(deployment.name) for deployment in settings.deployments)
+    paths = [path for pair in lists for path in pair if path is not None]
+    return [*paths, *(path for path in map(Path, names) if path.is_absolute())]
 
 
 def _links(path: Path) -> Iterator[Path]:

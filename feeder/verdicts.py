@@ -12,10 +12,29 @@ from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, ObservationType, Vecto
 NOTHING = -1
 """Stands in `Verdicts.named` for a verdict that declines to name anything."""
 
+RARE_MARK = "(rare here"
+"""What the reason holds where the verdict names a species that is not expected there and then."""
+
 TYPES = tuple(ObservationType)
 """What the numbers in `Verdicts.types` stand for."""
 
 _NO_DOUBT, _BLANK, _UNLIKELY, _NO_BIRD, _CLOSE = range(5)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """What bears on a verdict besides the picture.
+
+    Logits are divided by `temperature`; `log_prior`, float32 [labels], is then added to those of
+    birds against each other, and to those of all else: how likely each label is at that place and
+    time, 0 where nothing speaks for or against it. `unlikely` says for each label why it is not
+    expected, "" where it is.
+    """
+
+    thresholds: Thresholds
+    temperature: float = 1.0
+    log_prior: Vectors | None = None
+    unlikely: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,7 +64,8 @@ class Verdicts:
     `types` int64 [n] are places in TYPES, `named` int64 [n] in `choices.names` or NOTHING;
     `named_probability` float64 [n] is what is named's share, or the best label's where nothing is.
     `best` int64 [n] and `best_probability` are the most probable label; `margin` is its lead over
-    the next. `bird` and `blank` are the summed probabilities of those kinds.
+    the next. `bird` and `blank` are the summed probabilities of those kinds. `context` is what
+    the probabilities owe to place and season.
     """
 
     choices: Choices
@@ -59,6 +79,7 @@ class Verdicts:
     bird: npt.NDArray[np.float64]
     blank: npt.NDArray[np.float64]
     doubt: npt.NDArray[np.int64]
+    context: Context | None = None
 
     def __len__(self) -> int:
         return len(self.types)
@@ -72,8 +93,26 @@ class Verdicts:
         place = int(self.named[row])
         return None if place == NOTHING else self.choices.names[place]
 
-    def reason(self, row: int) -> str:
-        """Why the verdict on picture `row` is what it is, in words."""
+    def reason(self, row: int, unweighed: Vectors | None = None) -> str:
+        """Why the verdict on picture `row` is what it is, in words.
+
+        `unweighed`, float32 [labels], are the picture's probabilities without the prior; with
+        them the reason says what the prior has changed, or that it was overcome.
+        """
+        said = self._reason(row)
+        if unweighed is None or self.context is None or not self.context.unlikely:
+            return said
+        first, best, unlikely = int(unweighed.argmax()), self.best[row], self.context.unlikely
+        if first != best and unlikely[first]:
+            name = f"{self.choices.labels[first].name} {unweighed[first]:.2f}"
+            is_next = self.type(row) is not ObservationType.BLANK and self.doubt[row] == _NO_DOUBT
+            rest = f"next best: {said}" if is_next else said
+            return f"{name}, but it is {unlikely[first]}; {rest}"
+        if unlikely[best] and self.type(row) is not ObservationType.BLANK:
+            return f"{said} {RARE_MARK}: {unlikely[best]})"
+        return said
+
+    def _reason(self, row: int) -> str:
         if self.type(row) is ObservationType.BLANK:
             return f"P(nothing there) {self.blank[row]:.2f} >= {self.at.blank:g}"
         name = self.choices.labels[self.best[row]].name
@@ -97,8 +136,12 @@ class Verdicts:
         }[int(self.doubt[row])]
 
 
-def decide(probabilities: Vectors, choices: Choices, at: Thresholds) -> Verdicts:
+def decide(
+    probabilities: Vectors, choices: Choices, at: Thresholds, context: Context | None = None
+) -> Verdicts:
     """The verdicts on n pictures, from the labels' probabilities, float32 [n, labels].
+
+    `context` is what these owe to place and season, for the reasons to tell.
 
     A closed list always names something; `blank`, `unknown` and an unidentified bird are how the
     program declines. Where no species is sure, the first of the groups that is takes its place.
@@ -143,7 +186,9 @@ def decide(probabilities: Vectors, choices: Choices, at: Thresholds) -> Verdicts
          TYPES.index(ObservationType.ANIMAL)],
         TYPES.index(ObservationType.UNKNOWN),
     )  # fmt: skip
-    return Verdicts(choices, at, types, named, share, best, first, margin, bird, blank, doubt)
+    return Verdicts(
+        choices, at, types, named, share, best, first, margin, bird, blank, doubt, context
+    )
 
 
 def top(probabilities: Vectors, k: int) -> list[int]:

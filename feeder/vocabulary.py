@@ -57,7 +57,7 @@ class Vocabulary:
 
     `templates` hold `{label}`; `groups` may name labels that are not in this list; `own` are the
     names that the user added to a shipped list, `removed` those taken out of it, and `blocked`
-    those that are never to be named.
+    those that are scored and yet never named.
     """
 
     title: str
@@ -108,7 +108,9 @@ def digest(vocabulary: Vocabulary) -> str:
         for label in vocabulary.labels
     ]
     groups = [[group.label.name, group.members] for group in vocabulary.groups]
-    return hashlib.sha256(json.dumps([content, groups]).encode()).hexdigest()
+    # Without blocked labels as it was before there were any.
+    blocked = [sorted(vocabulary.blocked)] if vocabulary.blocked else []
+    return hashlib.sha256(json.dumps([content, groups, *blocked]).encode()).hexdigest()
 
 
 def read(
@@ -160,7 +162,7 @@ def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
         if label.name not in dropped and own.isdisjoint(map(spelling, names(label)))
     ]
     _check_unique([*kept, *added], path)
-    found = replace(
+    changed = replace(
         vocabulary,
         templates=tuple(file.templates) or vocabulary.templates,
         labels=(*kept, *added),
@@ -168,8 +170,9 @@ def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
         own=frozenset(label.name for label in added),
         removed=frozenset(dropped),
     )
-    blocked = frozenset(label.name for label in map(found.find, file.block) if label is not None)
-    return replace(found, blocked=blocked)
+    # Like a removal, a block may be meant for another vocabulary.
+    blocked = frozenset(label.name for label in map(changed.find, file.block) if label is not None)
+    return replace(changed, blocked=blocked)
 
 
 def locate(name: str, folders: Iterable[Path]) -> Path:

@@ -27,6 +27,7 @@ DEFAULT_CONFIG = "config.toml"
             "calibrate": "feeder.cli.calibrate:calibrate",
             "prune": "feeder.cli.prune:prune",
             "labels": "feeder.cli.labels:labels",
+            "region": "feeder.cli.region:region",
             "eval": "feeder.cli.evaluate:evaluate",
             "model": "feeder.cli.model:model",
             "doctor": "feeder.cli.doctor:doctor",

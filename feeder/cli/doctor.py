@@ -10,8 +10,8 @@ from feeder import config
 from feeder import doctor as examination
 from feeder.cli.output import examples, say, write_json
 from feeder.cli.stand_in import outlook
-from feeder.cli.wiring import open_classifier
-from feeder.errors import BundleError
+from feeder.cli.wiring import open_bundle, open_classifier, open_vocabulary
+from feeder.errors import BundleError, FeederError
 
 
 @click.command(epilog=examples("feeder doctor", "feeder doctor --json"))
@@ -38,6 +38,11 @@ def doctor(path: Path, as_json: bool) -> None:
     checks = [examination.Check("settings", True, str(settings.path))]
     for check in examination.examine(settings, try_model):
         checks.append(check)
+    try:
+        labels = open_vocabulary(settings, open_bundle(settings)).labels
+    except FeederError:
+        labels = ()  # the check of the model has said why
+    checks += examination.region_checks(settings, labels) if labels else []
     if as_json:
         write_json([dataclasses.asdict(check) for check in checks])
     else:

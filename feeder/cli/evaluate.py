@@ -7,6 +7,7 @@ from rich.progress import Progress
 
 from feeder import evaluation_report
 from feeder.cli.output import err, examples, note, out, table, write_json
+from feeder.cli.region import find_deployment, moment
 from feeder.cli.wiring import load_or_default, open_classifier, open_vocabulary
 from feeder.clock import Clock
 from feeder.errors import FeederError
@@ -23,6 +24,7 @@ _MOST_ROWS = 20
         "feeder eval photos/",
         "feeder eval photos/ --report report.html",
         "feeder eval frames/ --labels frames/labels.csv --json",
+        "feeder eval photos/ --deployment garden --month 11",
         "feeder eval faces/ --model clip-vit-base-patch32 --vocabulary animal-faces-plain",
         "feeder eval faces/ --model clip-vit-base-patch32 --vocabulary animal-faces",
     )
@@ -49,6 +51,10 @@ _MOST_ROWS = 20
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write an HTML report that needs nothing beside it, or the tables where FILE ends in .md.",
 )
+@click.option(
+    "--deployment", metavar="NAME", help="Judge as if they were taken by this camera, today."
+)
+@click.option("--month", type=click.IntRange(1, 12), help="With --deployment: in this month.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option(
     "--top", default=5, show_default=True, type=click.IntRange(2), help="Labels kept per picture."
@@ -62,6 +68,8 @@ def evaluate(
     vocabulary: str | None,
     model: str | None,
     report: Path | None,
+    deployment: str | None,
+    month: int | None,
     as_json: bool,
     top: int,
     limit: int | None,
@@ -76,7 +84,13 @@ def evaluate(
         raise FeederError(f"There is no folder {report.parent} for the report.", "Make it first.")
     settings = load_or_default(path)
     pictures = find_pictures(folder, labels_csv)
+    if month is not None and deployment is None:
+        raise click.UsageError("--month needs --deployment")
+    context = None
     classifier = open_classifier(settings, model, vocabulary, top)
+    if deployment is not None:
+        camera = find_deployment(settings, deployment)
+        context = classifier.context(camera.name, moment(month, camera.zone))
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("judging pictures", total=None)
         evaluation = evaluate_pictures(
@@ -85,6 +99,7 @@ def evaluate(
             folder,
             vocabulary=open_vocabulary(settings, classifier.bundle, vocabulary).title,
             limit=limit,
+            context=context,
             progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
     for name, count in evaluation.unmatched.items():

@@ -8,13 +8,16 @@ from pathlib import Path
 import click
 from rich.progress import track
 
-from feeder import decoder, label_embeddings, own_labels
+from feeder import confusable, decoder, label_embeddings, own_labels
+from feeder.cli.check_labels import check_labels
 from feeder.cli.output import err, examples, note, say, table, write_json
 from feeder.cli.wiring import load_or_default, open_bundle, open_classifier, open_vocabulary
 from feeder.config import Settings
 from feeder.domain import Kind, Label, Vectors
 from feeder.errors import BadFrame, VocabularyError
 from feeder.vocabulary import Vocabulary, spelling
+
+_AT_RELOAD = "A daemon that runs takes it up when it is reloaded: systemctl --user reload feeder"
 
 
 @click.group(
@@ -23,10 +26,12 @@ from feeder.vocabulary import Vocabulary, spelling
         'feeder labels add "Eurasian Siskin"',
         'feeder labels add "Gertrude" --photos ~/gertrude',
         'feeder labels remove "House Finch"',
+        'feeder labels block "Red-vented Bulbul"',
+        "feeder labels check",
     )
 )
 def labels() -> None:
-    """Lists, adds and removes labels. A running daemon takes them up at SIGHUP."""
+    """Lists, adds, removes, blocks and checks labels. A running daemon takes them up at SIGHUP."""
 
 
 @labels.command("list", epilog=examples("feeder labels list", "feeder labels list --json"))
@@ -34,9 +39,11 @@ def labels() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_obj
 def list_labels(path: Path, vocabulary: str | None, as_json: bool) -> None:
-    """Shows every label with its scientific name, code and kind."""
+    """Shows every label with its scientific name, code and kind, and which cannot be named."""
     settings = load_or_default(path)
-    chosen = open_vocabulary(settings, open_bundle(settings), vocabulary)
+    bundle = open_bundle(settings)
+    chosen = open_vocabulary(settings, bundle, vocabulary)
+    lacking = label_embeddings.without_vectors(chosen, bundle)
     if as_json:
         write_json(
             [
@@ -47,13 +54,15 @@ def list_labels(path: Path, vocabulary: str | None, as_json: bool) -> None:
                     "kind": label.kind,
                     "aliases": label.aliases,
                     "own": label.name in chosen.own,
+                    "blocked": label.name in chosen.blocked,
+                    "without_vector": lacking.get(label.name),
                 }
                 for label in chosen.labels
             ]
         )
         return
     table(
-        ("name", "scientific name", "eBird", "kind", "from"),
+        ("name", "scientific name", "eBird", "kind", "from", "never named"),
         (
             (
                 label.name,
@@ -61,6 +70,7 @@ def list_labels(path: Path, vocabulary: str | None, as_json: bool) -> None:
                 label.ebird_code,
                 label.kind,
                 "you" if label.name in chosen.own else chosen.title,
+                "blocked" if label.name in chosen.blocked else lacking.get(label.name, ""),
             )
             for label in chosen.labels
         ),
@@ -110,6 +120,7 @@ def add_label(
     vocabulary = open_vocabulary(settings, bundle)
     if photos is None and own_labels.restore(settings.own_labels, name, base):
         say(f"{name} is back")
+        note(_AT_RELOAD)
         return
     taken = vocabulary.find(name)
     mine = taken is not None and taken.name in vocabulary.own
@@ -119,6 +130,7 @@ def add_label(
             f"{name!r} is there already, as {taken.name!r}.",
             "Use --replace to put this one in its place." if mine else "Nothing needs to be added.",
         )
+    own_labels.check_name(name)
     if bundle.manifest.text is None and photos is None:
         raise label_embeddings.cannot_read(bundle, name)
     label = Label(
@@ -132,8 +144,16 @@ def add_label(
     )
     own_labels.add(settings.own_labels, label, base, replace=replace)
     # Encodes the prompts now, so that a mistake shows here and not at the daemon's next start.
-    count = len(open_classifier(settings).labels)
-    say(f"added {name} ({label.kind}); {count} labels now")
+    embeddings = open_classifier(settings).embeddings
+    say(f"added {name} ({label.kind}); {len(embeddings.labels)} labels now")
+    if name in {embeddings.labels[place].name for place in embeddings.blocked}:
+        note("It is blocked, and never named until `feeder labels unblock`.")
+    for pair in confusable.close_pairs(embeddings):
+        names = {embeddings.labels[place].name for place in (pair.one, pair.other)}
+        if name in names:
+            (other,) = names - {name}
+            note(f"The model hardly tells it from {other}; `feeder labels check` says more.")
+    note(_AT_RELOAD)
 
 
 @labels.command("remove", epilog=examples('feeder labels remove "House Finch"'))
@@ -145,6 +165,38 @@ def remove_label(path: Path, name: str) -> None:
     base = open_vocabulary(settings, open_bundle(settings), own=False)
     label = own_labels.remove(settings.own_labels, name, base)
     say(f"removed {label.name}")
+    note(_AT_RELOAD)
+
+
+@labels.command("block", epilog=examples('feeder labels block "Red-vented Bulbul"'))
+@click.argument("name")
+@click.pass_obj
+def block_label(path: Path, name: str) -> None:
+    """Keeps a label from ever being named: the next best is, and the reason says so.
+
+    Other than a removed one it is still compared with, so that a picture of it is not taken for
+    no bird at all.
+    """
+    settings = load_or_default(path)
+    base = open_vocabulary(settings, open_bundle(settings), own=False)
+    say(f"blocked {own_labels.block(settings.own_labels, name, base).name}")
+    note(_AT_RELOAD)
+
+
+@labels.command("unblock", epilog=examples('feeder labels unblock "Red-vented Bulbul"'))
+@click.argument("name")
+@click.pass_obj
+def unblock_label(path: Path, name: str) -> None:
+    """Lets a blocked label be named again."""
+    settings = load_or_default(path)
+    base = open_vocabulary(settings, open_bundle(settings), own=False)
+    if not own_labels.unblock(settings.own_labels, name, base):
+        raise VocabularyError(f"{name!r} is not blocked.", "`feeder labels list` shows which are.")
+    say(f"unblocked {name}")
+    note(_AT_RELOAD)
+
+
+labels.add_command(check_labels)
 
 
 def _usual_kind(vocabulary: Vocabulary) -> Kind:

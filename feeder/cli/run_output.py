@@ -62,6 +62,8 @@ def greeting(station: Station) -> str:
     if skipped := classifier.embeddings.skipped:
         more = f" and {len(skipped) - SHOWN_SKIPPED} more" if len(skipped) > SHOWN_SKIPPED else ""
         lines.append(f"          it does not know {', '.join(skipped[:SHOWN_SKIPPED])}{more}")
+    for name, expected in classifier.expectations.items():
+        lines.append(f"birds     by {expected.locality.source}  ({name})")
     lines.append(f"log       {settings.database}")
     if not any(_has_files(deployment.folder) for deployment in settings.deployments):
         lines += [

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from feeder import bundle as bundles
-from feeder import label_embeddings
+from feeder import label_embeddings, region
 from feeder.bundle import Bundle, shipped_models
 from feeder.classifier import Classifier
 from feeder.cli.wiring import open_vocabulary
@@ -79,6 +79,7 @@ def _classifier(settings: Settings, starter: Bundle) -> Classifier:
         _vocabulary(settings, starter),
         cache=settings.cache,
         threads=settings.model.threads,
+        localities=region.localities(settings),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from feeder import bundle as bundles
-from feeder import calibration_file, config
+from feeder import calibration_file, config, region
 from feeder.backup import Backups
 from feeder.bundle import Bundle, Thresholds
 from feeder.classifier import Classifier, choose_vocabulary
@@ -59,6 +59,7 @@ def open_classifier(
         thresholds=settings.thresholds.over(bundle.manifest.thresholds),
         calibrated=_calibrated(settings, bundle),
         top=top,
+        localities=region.localities(settings),
     )
 
 
