@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,18 +10,15 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from feeder import decoder
-from feeder.classifier import MAX_PIXELS
 from feeder.domain import Kind
-from feeder.errors import BadFrame
 from feeder.evaluate import Evaluation, Judged
 from feeder.labelled import kind_of, name_of
 from feeder.metrics import CoveragePoint, Share
+from feeder.thumbnails import thumbnail
 
 MAX_THUMBNAILS = 200
 MAX_PAIRS = 20
 MAX_MATRIX = 24
-THUMBNAIL_EDGE = 240
 HEAT_LEVELS = 6
 
 
@@ -115,7 +111,7 @@ def render(evaluation: Evaluation, made: datetime) -> str:
         radius=_radius(evaluation),
         kinds=[*Kind, None],
         Kind=Kind,
-        mistakes=[Mistake(one, thumbnail(one)) for one in wrong[:MAX_THUMBNAILS]],
+        mistakes=[Mistake(one, thumbnail(one.picture.path)) for one in wrong[:MAX_THUMBNAILS]],
         wrong=len(wrong),
         runner_up=_runner_up,
     )
@@ -144,20 +140,6 @@ def _template(name: str) -> Template:
     )
     environment.filters |= {"percent": _percent, "interval": _interval, "name": name_of}
     return environment.get_template(name)
-
-
-def thumbnail(one: Judged) -> str:
-    """A JPEG data URI of at most 240 x 240 pixels without metadata; "" where the file is gone."""
-    try:
-        data = one.picture.path.read_bytes()
-        image = decoder.decode(data, min_edge=THUMBNAIL_EDGE, max_pixels=MAX_PIXELS).image
-    except (OSError, BadFrame):
-        return ""
-    image.thumbnail((THUMBNAIL_EDGE, THUMBNAIL_EDGE))
-    image.info = {}  # Pillow would carry a JPEG's comment over
-    small = io.BytesIO()
-    image.save(small, "JPEG", quality=80, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(small.getvalue()).decode()
 
 
 def _rows(evaluation: Evaluation) -> list[Row]:

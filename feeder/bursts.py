@@ -1,0 +1,23 @@
+"""Frames that a camera took of one thing within seconds; pure."""
+
+from collections import defaultdict
+from collections.abc import Hashable
+from datetime import datetime, timedelta
+
+WITHIN = timedelta(seconds=30)
+"""What one camera takes within this of a frame most likely shows the same."""
+
+
+class Bursts:
+    """The frames that stand for a burst each: the first that was put in for it."""
+
+    def __init__(self, within: timedelta = WITHIN) -> None:
+        self._within = within
+        self._taken: defaultdict[Hashable, list[datetime]] = defaultdict(list)
+
+    def is_new(self, camera: Hashable, at: datetime) -> bool:
+        """Puts a frame in, unless one of the same camera and about the same time is there."""
+        if any(abs(at - other) <= self._within for other in self._taken[camera]):
+            return False
+        self._taken[camera].append(at)
+        return True
