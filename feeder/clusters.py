@@ -24,6 +24,12 @@ DIMENSIONS = 64
 NEAR_IDENTICAL = 0.9
 """Cosine from which a camera's pictures within seconds are one picture taken several times."""
 
+_ROWS = 1024
+_MIN_SAMPLES = 3  # neighbours that make a place dense; more blur small clusters together
+
+_LEAST_MEMBERSHIP = 1 / 3
+"""Membership as HDBSCAN gives it: the cluster's densest place lies at most so much denser."""
+
 NONE = -1
 """Stands for a picture that is in no cluster."""
 
@@ -40,7 +46,7 @@ def cluster(
     """
     stands_for = near_identical(vectors, cameras, times)
     alone, burst = np.unique(stands_for, return_inverse=True)
-    found = _cluster_alone(vectors[alone], min_size)
+    found = _cluster_alone(vectors, alone, min_size)
     return np.asarray(found[burst], np.int64)
 
 
@@ -74,19 +80,20 @@ def medoid_first(vectors: Vectors) -> Places:
     return np.argsort(-(vectors @ vectors.mean(axis=0)), kind="stable")
 
 
-def _cluster_alone(vectors: Vectors, min_size: int) -> Places:
-    count = len(vectors)
+def _cluster_alone(vectors: Vectors, chosen: Places, min_size: int) -> Places:
+    """The clusters, int64 [chosen], of the chosen vectors; they are many, and not copied."""
+    count = len(chosen)
     found = np.full(count, NONE, np.int64)
     # With fewer there could be one cluster at most, and HDBSCAN tells clusters from each other.
     if count < 2 * min_size:
         return found
     # Evenly over the time, and the same ones each time.
     sample = np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
-    found[sample] = _hdbscan(_reduced(vectors[sample]), min_size)
+    found[sample] = _hdbscan(_reduced(vectors[chosen[sample]]), min_size)
     rest = np.setdiff1d(np.arange(count), sample, assume_unique=True)
-    if len(rest):
-        members = sample[found[sample] != NONE]
-        found[rest] = _nearest(vectors[rest], vectors[members], found[members])
+    members = sample[found[sample] != NONE]
+    if len(rest) and len(members):
+        found[rest] = _nearest(vectors, chosen[rest], vectors[chosen[members]], found[members])
     return found
 
 
@@ -103,11 +110,15 @@ def _hdbscan(vectors: Vectors, min_size: int) -> Places:
     # would be named wrongly. A tree, for with "brute" memory grows with the square, too.
     hdbscan: Any = HDBSCAN(
         min_cluster_size=min_size,
+        min_samples=_MIN_SAMPLES,
         cluster_selection_method="leaf",
         algorithm="kd_tree",
         copy=True,
     )
-    return np.asarray(hdbscan.fit_predict(vectors), np.int64)
+    found = np.asarray(hdbscan.fit_predict(vectors), np.int64)
+    # A cluster takes in even the farthest picture that lies beside no other cluster.
+    found[hdbscan.probabilities_ < _LEAST_MEMBERSHIP] = NONE
+    return found
 
 
 def _reduced(vectors: Vectors) -> Vectors:
@@ -117,19 +128,21 @@ def _reduced(vectors: Vectors) -> Vectors:
     return np.asarray(centred @ axes[:, -DIMENSIONS:], np.float32)
 
 
-def _nearest(vectors: Vectors, members: Vectors, clusters: Places, rows: int = 1024) -> Places:
-    """The cluster of each vector's nearest member, or NONE where that is too far.
+def _nearest(vectors: Vectors, chosen: Places, members: Vectors, clusters: Places) -> Places:
+    """The cluster of each chosen vector's nearest member, or NONE where that is too far.
 
     Too far is farther than any member of that cluster is from its own nearest.
     """
-    found = np.full(len(vectors), NONE, np.int64)
-    reach = {int(one): _loosest(members[clusters == one]) for one in np.unique(clusters)}
-    for start in range(0, len(vectors) if len(members) else 0, rows):
-        cosine = vectors[start : start + rows] @ members.T
+    reach = np.zeros(int(clusters.max()) + 1, np.float32)
+    for number in np.unique(clusters):
+        reach[number] = _loosest(members[clusters == number])
+    found = np.full(len(chosen), NONE, np.int64)
+    for start in range(0, len(chosen), _ROWS):
+        cosine = vectors[chosen[start : start + _ROWS]] @ members.T
         nearest = cosine.argmax(axis=1)
-        near = np.array([reach[int(one)] for one in clusters[nearest]])
-        joins = cosine[np.arange(len(cosine)), nearest] >= near
-        found[start : start + rows][joins] = clusters[nearest[joins]]
+        into = clusters[nearest]
+        joins = cosine[np.arange(len(cosine)), nearest] >= reach[into]
+        found[start : start + _ROWS] = np.where(joins, into, NONE)
     return found
 
 

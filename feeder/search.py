@@ -17,12 +17,11 @@ from feeder.encoder import ImageEncoder, TextEncoder
 from feeder.errors import BadFrame, FeederError, VocabularyError
 from feeder.log_reader import Query
 from feeder.memory import release_memory
-from feeder.nearest import cosines
+from feeder.nearest import best_first, cosines
 from feeder.preprocess import draft_size
 from feeder.search_log import AT_ONCE, SearchLog, Seen
 
 DEFAULT_LIMIT = 20
-_FIRST_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +122,18 @@ def search(
 
 def _ranked(store: EmbeddingStore, log: SearchLog, vector: Vectors, query: Query) -> Iterator[Hit]:
     """Every frame that meets the query, the likest first; the log is asked as far as needed."""
-    rows = None
-    ids = log.few(query)
-    if ids is not None:
-        rows = np.flatnonzero(np.isin(store.media_ids, ids))
+    few = log.few(query)
+    rows = None if few is None else np.flatnonzero(np.isin(store.media_ids, few))
+    media_ids = store.media_ids if rows is None else store.media_ids[rows]
     similarity = cosines(store.mapped(), vector, rows)
-    order = np.argsort(-similarity, kind="stable")
-    start, size = 0, _FIRST_ROWS
-    while start < len(order):
-        chosen = order[start : start + size]
-        media_ids = store.media_ids[chosen if rows is None else rows[chosen]].tolist()
-        seen = log.seen(media_ids, query)
-        for place, media_id in zip(chosen, media_ids, strict=True):
-            if media_id in seen:
-                yield Hit(seen[media_id], float(similarity[place]))
-        start, size = start + size, min(4 * size, AT_ONCE)
+    for turn, places in enumerate(best_first(similarity)):
+        if turn and query.species is not None:
+            # It is rare, or misspelt: looking at every frame would take far longer than this.
+            places = places[np.isin(media_ids[places], log.ever_called(query.species))]
+        for start in range(0, len(places), AT_ONCE):
+            part = places[start : start + AT_ONCE]
+            seen = log.seen(media_ids[part].tolist(), query)
+            for place in part:
+                frame = seen.get(int(media_ids[place]))
+                if frame is not None:
+                    yield Hit(frame, float(similarity[place]))

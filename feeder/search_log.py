@@ -21,8 +21,10 @@ from feeder.log_reader import Query
 FEW = 200_000
 """Frames up to which a condition is resolved before searching; more are checked hit by hit."""
 
-AT_ONCE = 10_000
+AT_ONCE = 2_000
 """Frames asked for in one statement."""
+
+_IS_SPECIES = "lower(?) IN (lower(label), lower(scientific_name), ebird_code)"
 
 Ids = npt.NDArray[np.int64]
 
@@ -102,11 +104,7 @@ class SearchLog:
             ("timestamp >= ?", utc_text(query.since) if query.since else None),
             ("timestamp < ?", utc_text(query.until) if query.until else None),
             ("deployment = ?", query.deployment),
-            (
-                "observation_type = 'animal'"
-                " AND lower(?) IN (lower(label), lower(scientific_name), ebird_code)",
-                query.species,
-            ),
+            (f"observation_type = 'animal' AND {_IS_SPECIES}", query.species),
         ):
             if value is not None:
                 conditions.append(f" AND {sql}")
@@ -132,6 +130,11 @@ class SearchLog:
             " OR (observation_type = 'animal' AND scientific_name = ?)) ORDER BY media_id",
             (UNIDENTIFIED_BIRD.scientific_name,),
         )
+
+    def ever_called(self, species: str) -> Ids:
+        """Ids of the frames that anybody has called so, in their order, whatever counts now."""
+        sql = f"SELECT DISTINCT media_id FROM observation WHERE {_IS_SPECIES} ORDER BY media_id"
+        return self._ids(sql, (species,))
 
     def any_bird(self) -> set[str]:
         """The names, in whatever vocabulary, that say bird and no more."""

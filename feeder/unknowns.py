@@ -8,9 +8,9 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,9 @@ from feeder.search_log import SearchLog, Seen
 MOST_FRAMES = 50_000
 """Frames sorted at most, the newest: 100 MB of vectors at a width of 512."""
 
-MIN_SIZE = 3
+MIN_SIZE = 5
 BEST = 6
+LEAST = 2
 MOST_NEARLY = 3
 _WRITTEN_AT_ONCE = 500
 _AGAIN = "Run `feeder unknowns`, and name one of the clusters it lists."
@@ -35,23 +36,24 @@ _AGAIN = "Run `feeder unknowns`, and name one of the clusters it lists."
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Frames that are alike. `best` are the most typical ones, the medoid first, which names it.
+    """Frames that are alike, by time.
 
-    `first` and `last` are when the earliest and the latest was taken; `nearly` counts the species
-    that the model came nearest to saying, the most frequent first.
+    `best` are the most typical ones, the medoid first, and `least` the least typical ones.
+    `nearly` counts the species that the model came nearest to saying, the most frequent first.
     """
 
-    media_ids: tuple[int, ...]
-    best: tuple[int, ...]
-    first: datetime
-    last: datetime
-    cameras: tuple[str, ...]
+    frames: tuple[Seen, ...]
+    best: tuple[Seen, ...]
+    least: tuple[Seen, ...]
     nearly: tuple[tuple[str, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
 
     @property
     def media_id(self) -> int:
         """The frame that stands for it."""
-        return self.best[0]
+        return self.best[0].media_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,11 @@ def sort(store: EmbeddingStore, log: SearchLog, min_size: int = MIN_SIZE) -> Unk
         for number in range(int(found.max()) + 1):
             places = np.flatnonzero(found == number)
             order = places[medoid_first(vectors[places])]
-            by_time, by_likeness = ([frames[at] for at in each] for each in (places, order))
-            clusters.append(_cluster(by_time, by_likeness, passed_over))
-    clusters.sort(key=lambda one: (-len(one.media_ids), one.media_id))
+            by_time, by_likeness = (tuple(frames[at] for at in each) for each in (places, order))
+            best = _of_different_bursts(by_likeness)
+            least = tuple(one for one in by_likeness[-LEAST:] if one not in best)
+            clusters.append(Cluster(by_time, best, least, _nearly(by_time, passed_over)))
+    clusters.sort(key=lambda one: (-len(one), one.media_id))
     return Unknowns(
         tuple(clusters),
         frames=len(frames),
@@ -100,26 +104,21 @@ def sort(store: EmbeddingStore, log: SearchLog, min_size: int = MIN_SIZE) -> Unk
     )
 
 
-def _cluster(
-    by_time: Sequence[Seen], by_likeness: Sequence[Seen], passed_over: set[str]
-) -> Cluster:
-    species = ([name for name in one.likely if name not in passed_over] for one in by_time)
+def _of_different_bursts(frames: Iterable[Seen]) -> tuple[Seen, ...]:
+    """The first few of them that were not taken with another."""
     bursts = Bursts()
-    best = [one.media_id for one in by_likeness if bursts.is_new(one.deployment, one.at)]
-    return Cluster(
-        media_ids=tuple(one.media_id for one in by_time),
-        best=tuple(best[:BEST]),
-        first=by_time[0].at,
-        last=by_time[-1].at,
-        cameras=tuple(sorted({one.deployment for one in by_time})),
-        nearly=tuple(Counter(names[0] for names in species if names).most_common(MOST_NEARLY)),
-    )
+    return tuple(islice((one for one in frames if bursts.is_new(one.deployment, one.at)), BEST))
+
+
+def _nearly(frames: Iterable[Seen], passed_over: set[str]) -> tuple[tuple[str, int], ...]:
+    species = ([name for name in one.likely if name not in passed_over] for one in frames)
+    return tuple(Counter(names[0] for names in species if names).most_common(MOST_NEARLY))
 
 
 def remember(unknowns: Unknowns, log: SearchLog, cache: Path) -> None:
     """Keeps in `cache` which frames were shown together. Raises OSError where it cannot."""
     shown = [
-        {"media_ids": one.media_ids, "digest": _digest(log, one.media_ids)}
+        {"media_ids": [each.media_id for each in one.frames], "digest": _digest(one.frames)}
         for one in unknowns.clusters
     ]
     cache.mkdir(parents=True, exist_ok=True)
@@ -129,19 +128,23 @@ def remember(unknowns: Unknowns, log: SearchLog, cache: Path) -> None:
     os.replace(beside, path)
 
 
-def recall(media_id: int, log: SearchLog, cache: Path) -> tuple[int, ...]:
-    """The frames that were last shown in one cluster with this one. FeederError where none was."""
+def recall(media_id: int, log: SearchLog, cache: Path) -> list[Seen]:
+    """The frames, as they are now, that were last shown in one cluster with this one.
+
+    Raises FeederError where it was in none.
+    """
     try:
         shown = json.loads(_remembered(log, cache).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         raise FeederError("Nothing has been sorted yet.", _AGAIN) from None
     for one in shown:
         if media_id in one["media_ids"]:
-            media_ids = tuple(one["media_ids"])
+            seen = log.seen(one["media_ids"])
+            frames = [seen[each] for each in one["media_ids"] if each in seen]
             # An older log that was put back gives the same ids to other frames.
-            if _digest(log, media_ids) != one["digest"]:
+            if _digest(frames) != one["digest"]:
                 raise FeederError("The log is not the one that was sorted.", _AGAIN)
-            return media_ids
+            return frames
     raise FeederError(f"Frame {media_id} is in no cluster that was shown.", _AGAIN)
 
 
@@ -171,7 +174,6 @@ def _remembered(log: SearchLog, cache: Path) -> Path:
     return cache / f"unknowns-{which}.json"
 
 
-def _digest(log: SearchLog, media_ids: Sequence[int]) -> str:
-    names = {media_id: one.file_name for media_id, one in log.seen(media_ids).items()}
-    said = repr([(media_id, names.get(media_id)) for media_id in media_ids])
+def _digest(frames: Iterable[Seen]) -> str:
+    said = repr([(one.media_id, one.deployment, one.file_name) for one in frames])
     return hashlib.sha256(said.encode()).hexdigest()

@@ -37,7 +37,7 @@ from feeder.unknowns import Cluster, Unknowns
     "--sheet",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write an HTML page with each cluster's best pictures, which needs nothing beside it.",
+    help="Write an HTML page with each cluster's most typical pictures and the two least typical.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, times in UTC.")
 @click.pass_context
@@ -73,11 +73,11 @@ def unknowns(
             (
                 (
                     one.media_id,
-                    len(one.media_ids),
+                    len(one),
                     *_times(one, settings),
-                    ", ".join(one.cameras),
+                    ", ".join(_cameras(one)),
                     _nearly(one),
-                    " ".join(map(str, one.best)),
+                    " ".join(str(each.media_id) for each in one.best),
                 )
                 for one in shown
             ),
@@ -104,17 +104,26 @@ def _write_sheet(sheet: Path, shown: tuple[Cluster, ...], settings: Settings) ->
     for one in shown:
         first, last = _times(one, settings)
         nearly = f"; nearly {_nearly(one)}" if one.nearly else ""
-        heading = f"{one.media_id}: {len(one.media_ids)} frames, {first} to {last}{nearly}"
-        found = pictures.where(settings, one.best)
-        each = [(f"frame {media_id}", pictures.small(found[media_id])) for media_id in one.best]
+        heading = f"{one.media_id}: {len(one)} frames, {first} to {last}{nearly}"
+        captions = {each.media_id: f"frame {each.media_id}" for each in one.best}
+        captions |= {each.media_id: f"frame {each.media_id}, least typical" for each in one.least}
+        found = pictures.where(settings, list(captions))
+        each = [(captions[media_id], pictures.small(path)) for media_id, path in found.items()]
         sections.append((heading, each))
-    pictures.write_sheet(sheet, "Unknown", sections)
+    pictures.write_sheet(sheet, "What is unknown", sections)
 
 
 def _times(one: Cluster, settings: Settings) -> tuple[str, str]:
     zones = {each.name: each.zone for each in settings.deployments}
-    zone = zones.get(one.cameras[0])
-    return local(one.first, zone), local(one.last, zone)
+    first, last = (
+        local(each.at, zones.get(each.deployment), trusted=each.is_time_trusted)
+        for each in (one.frames[0], one.frames[-1])
+    )
+    return first, last
+
+
+def _cameras(one: Cluster) -> list[str]:
+    return sorted({each.deployment for each in one.frames})
 
 
 def _nearly(one: Cluster) -> str:
@@ -124,13 +133,13 @@ def _nearly(one: Cluster) -> str:
 def _described(one: Cluster) -> dict[str, object]:
     return {
         "media_id": one.media_id,
-        "frames": len(one.media_ids),
-        "first": one.first,
-        "last": one.last,
-        "deployments": one.cameras,
+        "frames": len(one),
+        "first": one.frames[0].at,
+        "last": one.frames[-1].at,
+        "deployments": _cameras(one),
         "nearly": [{"label": name, "frames": count} for name, count in one.nearly],
-        "best": one.best,
-        "media_ids": one.media_ids,
+        "best": [each.media_id for each in one.best],
+        "media_ids": [each.media_id for each in one.frames],
     }
 
 
@@ -174,8 +183,7 @@ def name_cluster(
     label = label or Label(name, Kind(kind), scientific, ebird)
     with SearchLog(settings.database) as log:
         listed = sorting.recall(media_id, log, settings.cache)
-        seen = log.seen(listed)
-    chosen = [one for one in listed if not seen[one].is_by_person]
+    chosen = [one.media_id for one in listed if not one.is_by_person]
     if not chosen:
         raise FeederError(
             "A person has judged every frame of this cluster already.",
@@ -183,5 +191,6 @@ def name_cluster(
         )
     with JudgementLog.open(settings.database) as judgements:
         number = sorting.name(judgements, chosen, label, person.name())
-    kept = f"; {len(listed) - len(chosen)} had been judged before" if chosen != [*listed] else ""
+    before = len(listed) - len(chosen)
+    kept = f"; a person had judged {before} before" if before else ""
     say(f"{len(chosen)} frames are {label.name} now (judgement {number}){kept}")
