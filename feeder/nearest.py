@@ -13,7 +13,7 @@ from feeder.domain import Vectors
 ROWS = 512
 """Vectors at a time: about 1 MB of them as float32, which stays in a core's own cache."""
 
-FIRST = 1000
+FIRST = 5_000
 """Places in the first part of a ranking, which is mostly all that is looked at."""
 
 Places = npt.NDArray[np.int64]

@@ -21,7 +21,7 @@ from feeder.log_reader import Query
 FEW = 200_000
 """Frames up to which a condition is resolved before searching; more are checked hit by hit."""
 
-AT_ONCE = 2_000
+AT_ONCE = 500
 """Frames asked for in one statement."""
 
 _IS_SPECIES = "lower(?) IN (lower(label), lower(scientific_name), ebird_code)"

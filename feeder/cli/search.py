@@ -6,7 +6,7 @@ import click
 
 from feeder import config
 from feeder.cli import pictures
-from feeder.cli.output import examples, local, note, out, percent, table, write_json
+from feeder.cli.output import err, examples, local, note, out, percent, table, write_json
 from feeder.cli.sightings import instant
 from feeder.cli.wiring import open_bundle
 from feeder.config import Settings
@@ -69,7 +69,8 @@ def search(
     """Finds the logged frames most like a TEXT, a photo or another frame.
 
     It compares embeddings, so frames whose pictures are gone are found, too. Similarity is the
-    cosine: with a text 0.3 is much, with a picture 0.9. WHEN is written as for `feeder sightings`.
+    cosine, 1 at most; what is much depends on the model, and is far less for a text than for a
+    picture. WHEN is written as for `feeder sightings`.
     """
     if [text, like, like_frame].count(None) != 2:
         raise click.UsageError("say one of: a TEXT, --like PHOTO, --like-frame ID")
@@ -88,7 +89,7 @@ def search(
     )
     bundle = open_bundle(settings)
     seeker = Seeker(bundle, settings.model.precision, settings.model.threads, settings.cache)
-    with SearchLog(settings.database) as log:
+    with SearchLog(settings.database) as log, err.status("searching"):
         vector: Vectors | None = None
         if text is not None:
             vector = seeker.text(text)

@@ -55,10 +55,7 @@ def unknowns(
     pictures.check_sheet(sheet)
     settings = config.load(context.obj)
     bundle = open_bundle(settings)
-    with (
-        SearchLog(settings.database) as log,
-        err.status("sorting what is unknown"),
-    ):
+    with SearchLog(settings.database) as log, err.status("sorting what is unknown"):
         store = EmbeddingStore.open(settings.database, bundle.digest, settings.cache)
         found = sorting.sort(store, log, min_size)
         sorting.remember(found, log, settings.cache)
