@@ -1,5 +1,6 @@
 """Frames that a camera took of one thing within seconds; pure."""
 
+from bisect import bisect, insort
 from collections import defaultdict
 from collections.abc import Hashable
 from datetime import datetime, timedelta
@@ -11,13 +12,14 @@ WITHIN = timedelta(seconds=30)
 class Bursts:
     """The frames that stand for a burst each: the first that was put in for it."""
 
-    def __init__(self, within: timedelta = WITHIN) -> None:
-        self._within = within
+    def __init__(self) -> None:
         self._taken: defaultdict[Hashable, list[datetime]] = defaultdict(list)
 
     def is_new(self, camera: Hashable, at: datetime) -> bool:
         """Puts a frame in, unless one of the same camera and about the same time is there."""
-        if any(abs(at - other) <= self._within for other in self._taken[camera]):
+        taken = self._taken[camera]
+        place = bisect(taken, at)
+        if any(abs(at - other) <= WITHIN for other in taken[max(0, place - 1) : place + 1]):
             return False
-        self._taken[camera].append(at)
+        insort(taken, at)
         return True

@@ -7,5 +7,5 @@ def name() -> str:
     """The operating system's user name; `someone` where it has none."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # KeyError before Python 3.13: no such user, as in a container
+    except (OSError, KeyError, ImportError):  # the last two before Python 3.13
         return "someone"

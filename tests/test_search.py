@@ -338,11 +338,13 @@ def test_a_table_and_a_sheet_show_the_same(path: Path, tmp_path: Path) -> None:
     page = sheet.read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == 3
     assert "no longer readable" in page
+    assert "on a terminal only" in run(path, "search", "a bird", "--pictures").stderr
 
 
 def test_one_thing_is_sought(path: Path) -> None:
     """A text and a picture at once, or neither, is wrong usage."""
     assert run(path, "search").exit_code == 2
+    assert run(path, "search", "").exit_code == 2
     assert run(path, "search", "a bird", "--like-frame", "1").exit_code == 2
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from rich.progress import track
 
 from feeder import config
 from feeder.cli import pictures
@@ -72,7 +73,7 @@ def search(
     cosine, 1 at most; what is much depends on the model, and is far less for a text than for a
     picture. WHEN is written as for `feeder sightings`.
     """
-    if [text, like, like_frame].count(None) != 2:
+    if [text or None, like, like_frame].count(None) != 2:
         raise click.UsageError("say one of: a TEXT, --like PHOTO, --like-frame ID")
     pictures.check_sheet(sheet)
     settings = config.load(path)
@@ -101,7 +102,8 @@ def search(
             assert like_frame is not None
             vector = of_frame(store, log, like_frame, bundle.manifest.name)
         hits = find(store, log, vector, query, every=every, like=like_frame)
-    _show(settings, hits, text or f"like {like or f'frame {like_frame}'}", sheet, draw, as_json)
+    title = text or (f"like {like.name}" if like else f"like frame {like_frame}")
+    _show(settings, hits, title, sheet, draw, as_json)
     if left_out:
         note(
             f"{left_out} frames were not searched: they have no embedding of the model "
@@ -133,7 +135,8 @@ def _show(
             f"{species} {share}\n{time}, {camera}\nframe {media_id}, similarity {similarity}"
             for media_id, similarity, time, species, share, camera, _ in rows
         )
-        shown = [pictures.small(found[hit.frame.media_id]) for hit in hits]
+        read = track(hits, "reading pictures", console=err, transient=True)
+        shown = [pictures.small(found[hit.frame.media_id]) for hit in read]
         pictures.write_sheet(sheet, title, [("", list(zip(captions, shown, strict=True)))])
     if as_json:
         write_json([_described(hit, found[hit.frame.media_id]) for hit in hits])
