@@ -1,4 +1,4 @@
-"""Pictures and what is said of them, as one HTML file that needs nothing beside it."""
+"""Pictures with their captions as one HTML page that needs nothing beside it."""
 
 import base64
 import hashlib
@@ -10,15 +10,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 Section = tuple[str, Sequence[tuple[str, str]]]
-"""A heading, and each picture's caption with its thumbnail, "" where it is gone."""
+"""A heading ("" for none), and each picture's caption and thumbnail ("" where it is gone)."""
 
 
 def render(title: str, sections: Sequence[Section], made: datetime) -> str:
-    """The page as HTML: escaped, all inline, under a policy that allows nothing else.
+    """The page as HTML. A caption's lines stay lines; a thumbnail is a data URI.
 
-    `made` is the instant to show, with a time zone.
+    Texts are escaped, styles and pictures are inline, and a content security policy allows
+    nothing else. `made` is the instant to show, with a time zone.
     """
-    style = files("feeder").joinpath("templates/evaluation.css").read_text(encoding="utf-8")
+    style = files("feeder").joinpath("templates/contact_sheet.css").read_text(encoding="utf-8")
     environment = Environment(
         loader=PackageLoader("feeder"),
         autoescape=True,

@@ -1,11 +1,11 @@
-"""Who is at the keyboard."""
+"""Who sits at the computer: the name that stands beside what a person says."""
 
 import getpass
 
 
 def name() -> str:
-    """The name of the person who runs the program, for what they say to be logged with."""
+    """The operating system's user name; `someone` where it has none."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # no variable says it, and no account has this number
-        return "somebody"
+    except (OSError, KeyError, ImportError):  # the last two before Python 3.13
+        return "someone"

@@ -4,20 +4,32 @@ import base64
 import io
 from pathlib import Path
 
+from PIL import Image
+
 from feeder import decoder
 from feeder.classifier import MAX_PIXELS
 from feeder.errors import BadFrame
 
 EDGE = 240
+"""Pixels of a thumbnail's longer edge."""
+
+
+def reduced(path: Path, edge: int = EDGE) -> Image.Image | None:
+    """The picture at `path` within `edge` x `edge` pixels; None where it cannot be read."""
+    try:
+        data = path.read_bytes()
+        image = decoder.decode(data, min_edge=edge, max_pixels=MAX_PIXELS).image
+    except (OSError, BadFrame):
+        return None
+    image.thumbnail((edge, edge))
+    return image
 
 
 def thumbnail(path: Path) -> str:
     """A JPEG data URI of at most 240 x 240 pixels without metadata; "" where the file is gone."""
-    try:
-        image = decoder.decode(path.read_bytes(), min_edge=EDGE, max_pixels=MAX_PIXELS).image
-    except (OSError, BadFrame):
+    image = reduced(path)
+    if image is None:
         return ""
-    image.thumbnail((EDGE, EDGE))
     image.info = {}  # Pillow would carry a JPEG's comment over
     small = io.BytesIO()
     image.save(small, "JPEG", quality=80, optimize=True)

@@ -57,3 +57,11 @@ def test_an_exact_contender_must_agree(probability: float, wrong: int) -> None:
     """An fp32 contender that strays from the baseline's probabilities is reported."""
     round_ = {BASELINE: _measured(0.5), "feeder-fp32": _measured(probability)}
     assert len(disagreements(summarise([round_]))) == wrong
+
+
+def test_searches_agree() -> None:
+    """Every way of searching that is installed finds the same frames."""
+    command = [sys.executable, "benchmarks/search.py", "--rows", "3000", "--rounds", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Feeder" in done.stdout

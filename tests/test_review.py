@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from rich.style import Style
 
-from feeder import contact_sheet, own_labels, review, schema
+from feeder import own_labels, review, schema
 from feeder import vocabulary as vocabularies
 from feeder.bundle import golden_image
 from feeder.cli import app
@@ -395,15 +395,6 @@ def test_the_command_line_lists_and_decides(
     assert run("sightings", "--json").count(label) >= 1
     run("review", "block", "1")
     assert label in (tmp_path / "labels.toml").read_text(encoding="utf-8")
-
-
-def test_a_sheet_is_safe_and_whole() -> None:
-    """Names are escaped; a picture that has gone says so; lines stay lines."""
-    page = contact_sheet.render("<b>", [("new", [("one\n<two>", ""), ("three", "data:x")])], NOON)
-    assert "<title>&lt;b&gt;</title>" in page
-    assert "<span>one</span><span>&lt;two&gt;</span>" in page
-    assert "the picture is gone" in page
-    assert 'src="data:x"' in page
 
 
 def test_what_waits_says_what_it_shows(log: Log) -> None:

@@ -22,6 +22,8 @@ DEFAULT_CONFIG = "config.toml"
             "run": "feeder.cli.run:run",
             "classify": "feeder.cli.classify:classify",
             "sightings": "feeder.cli.sightings:sightings",
+            "search": "feeder.cli.search:search",
+            "unknowns": "feeder.cli.unknowns:unknowns",
             "favorite": "feeder.cli.favorite:favorite",
             "review": "feeder.cli.review:review",
             "calibrate": "feeder.cli.calibrate:calibrate",

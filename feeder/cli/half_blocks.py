@@ -13,10 +13,10 @@ def half_blocks(image: Image.Image, columns: int, rows: int) -> Text:
     width, height = max(1, int(image.width * scale)), max(2, int(image.height * scale) // 2 * 2)
     pixels = image.convert("RGB").resize((width, height), Image.Resampling.BOX).load()
     assert pixels is not None
-    drawn = Text(no_wrap=True, end="")
+    drawn = Text(no_wrap=True)
     for y in range(0, height, 2):
+        drawn.append("\n" if y else "")
         for x in range(width):
             upper, lower = (f"rgb{pixels[x, row]}".replace(" ", "") for row in (y, y + 1))
             drawn.append(_UPPER_HALF, Style.parse(f"{upper} on {lower}"))
-        drawn.append("\n")
     return drawn

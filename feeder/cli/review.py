@@ -8,22 +8,20 @@ from typing import Any
 
 import click
 
-from feeder import config, contact_sheet, own_labels, person
+from feeder import config, own_labels, person
 from feeder import review as reviews
 from feeder.bundle import Bundle
 from feeder.cli.output import examples, local, note, out, percent, say, table, write_json
+from feeder.cli.pictures import small, where, write_sheet
 from feeder.cli.review_session import Session
 from feeder.cli.wiring import open_bundle, open_vocabulary
 from feeder.clock import Clock
 from feeder.config import Settings
 from feeder.domain import Kind, Label
-from feeder.errors import FeederError, VocabularyError
+from feeder.errors import VocabularyError
 from feeder.judgement_log import JudgementLog
-from feeder.picture_log import PictureLog
-from feeder.places import Places
 from feeder.review import Decision
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
-from feeder.thumbnails import thumbnail
 
 _IDS = click.argument("media_ids", metavar="ID...", nargs=-1, required=True, type=click.IntRange(1))
 _SAMPLED = click.option(
@@ -107,7 +105,7 @@ def review(
                 asked = {one.media_id for one in waiting}
                 doubtful = log.uncertain(since, limit, deployment)
                 waiting += [one for one in doubtful if one.media_id not in asked]
-        pictures = _pictures(waiting, settings)
+        pictures = where(settings, [one.media_id for one in waiting])
         if sheet is not None:
             _write(sheet, waiting, pictures, settings)
         if as_json:
@@ -124,7 +122,7 @@ def review(
                     vocabulary,
                     person.name(),
                     block=lambda name: _block(settings, bundle, name),
-                    picture_of=lambda one: _pictures([one], settings)[one.media_id],
+                    picture_of=lambda one: where(settings, [one.media_id])[one.media_id],
                     zones={one.name: one.zone for one in settings.deployments},
                 ).run(waiting)
 
@@ -250,20 +248,6 @@ def _block(settings: Settings, bundle: Bundle, name: str) -> None:
     note("  A running daemon takes it up at SIGHUP; `feeder relabel` judges the past without it.")
 
 
-def _pictures(waiting: Sequence[Waiting], settings: Settings) -> dict[int, Path | None]:
-    """Where the frames' pictures lie now."""
-    places = Places.of(settings)
-    log = PictureLog.open(settings.database, writable=False)
-    try:
-        found = {}
-        for picture in log.get([one.media_id for one in waiting]):
-            file = next(places.files(picture), None)
-            found[picture.media_id] = file.path if file else None
-        return found
-    finally:
-        log.close()
-
-
 def _list(waiting: Sequence[Waiting], pictures: dict[int, Path | None], settings: Settings) -> None:
     zones = {one.name: one.zone for one in settings.deployments}
     table(
@@ -308,16 +292,8 @@ def _write(
             *(f"or {name} {percent(share)}" for name, share in one.runners_up[:2]),
         ]
         heading = f"{one.deployment}: {one.why.value}"
-        small = thumbnail(path) if path else ""
-        sections.setdefault(heading, []).append(("\n".join(lines), small))
-    page = contact_sheet.render("Waiting for review", list(sections.items()), Clock().now())
-    try:
-        sheet.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise FeederError(
-            f"The sheet cannot be written: {error}.", "Choose another file by --sheet."
-        ) from error
-    note(f"sheet: {sheet}")
+        sections.setdefault(heading, []).append(("\n".join(lines), small(path)))
+    write_sheet(sheet, "Waiting for review", list(sections.items()))
 
 
 def _described(one: Waiting, picture: Path | None) -> dict[str, Any]:

@@ -9,16 +9,15 @@ from zoneinfo import ZoneInfo
 import click
 from rich.text import Text
 
-from feeder import decoder
 from feeder import review as reviews
-from feeder.classifier import MAX_PIXELS
 from feeder.cli.half_blocks import half_blocks
 from feeder.cli.output import local, out, percent, say
 from feeder.domain import Label
-from feeder.errors import BadFrame, FeederError, VocabularyError
+from feeder.errors import FeederError, VocabularyError
 from feeder.judgement_log import JudgementLog
 from feeder.review import Decision
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
+from feeder.thumbnails import reduced
 from feeder.vocabulary import Vocabulary
 
 COLUMNS, ROWS = 60, 20
@@ -82,14 +81,9 @@ class Session:
     def _show(self, one: Waiting, more: int) -> None:
         path = self.picture_of(one)
         out.print()
-        if path is not None and out.color_system is not None:
-            try:
-                image = decoder.decode(
-                    path.read_bytes(), min_edge=2 * COLUMNS, max_pixels=MAX_PIXELS
-                ).image
-                out.print(half_blocks(image, min(COLUMNS, out.width), ROWS))
-            except (OSError, BadFrame) as error:
-                say(f"(the picture cannot be shown: {error})")
+        image = None if path is None or out.color_system is None else reduced(path, 2 * COLUMNS)
+        if image is not None:
+            out.print(half_blocks(image, min(COLUMNS, out.width), ROWS))
         taken = local(one.captured_at, self.zones.get(one.deployment))
         counted = f"{one.frames} or more" if one.frames == MOST_COUNTED else one.frames
         frames = f", {counted} frames" if one.frames > 1 else ""

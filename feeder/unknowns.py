@@ -1,0 +1,179 @@
+"""What nothing was named on, sorted by likeness, so that it can be named at once.
+
+What was last shown is remembered: a name is given to the frames that somebody has seen together,
+not to whatever a new frame would have joined or parted since.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from feeder.bursts import Bursts
+from feeder.clusters import NONE, cluster, medoid_first
+from feeder.domain import Kind, Label, ObservationType
+from feeder.embedding_store import EmbeddingStore
+from feeder.errors import FeederError
+from feeder.judgement_log import JudgementLog, What
+from feeder.search_log import SearchLog, Seen
+
+MOST_FRAMES = 50_000
+"""Frames sorted at most, the newest: 100 MB of vectors at a width of 512."""
+
+MIN_SIZE = 5
+BEST = 6
+LEAST = 2
+MOST_NEARLY = 3
+_WRITTEN_AT_ONCE = 500
+_AGAIN = "Run `feeder unknowns`, and name one of the clusters it lists."
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Frames that are alike, by time.
+
+    `best` are the most typical ones, the medoid first, and `least` the least typical ones.
+    `nearly` counts the species that the model came nearest to saying, the most frequent first.
+    """
+
+    frames: tuple[Seen, ...]
+    best: tuple[Seen, ...]
+    least: tuple[Seen, ...]
+    nearly: tuple[tuple[str, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def media_id(self) -> int:
+        """The frame that stands for it."""
+        return self.best[0].media_id
+
+
+@dataclass(frozen=True, slots=True)
+class Unknowns:
+    """The clusters, the largest first, of so many `frames`; `alone` are in none of them.
+
+    `not_sorted` have no embedding of the model, `too_old` are beyond the newest 50,000.
+    """
+
+    clusters: tuple[Cluster, ...]
+    frames: int
+    alone: int
+    not_sorted: int
+    too_old: int
+
+
+def sort(store: EmbeddingStore, log: SearchLog, min_size: int = MIN_SIZE) -> Unknowns:
+    """Clusters of the frames that a machine calls `unknown` or some bird.
+
+    Raises FeederError where scikit-learn is not installed.
+    """
+    unnamed = log.unnamed()
+    with_vector = unnamed[np.isin(unnamed, store.media_ids)]
+    chosen = with_vector[-MOST_FRAMES:]
+    frames = sorted(log.seen(chosen.tolist()).values(), key=lambda one: (one.at, one.media_id))
+    clusters: list[Cluster] = []
+    alone, passed_over = 0, log.any_bird()
+    if frames:
+        vectors = store.get([one.media_id for one in frames])
+        found = cluster(
+            vectors, [one.deployment for one in frames], [one.at for one in frames], min_size
+        )
+        alone = int((found == NONE).sum())
+        for number in range(int(found.max()) + 1):
+            places = np.flatnonzero(found == number)
+            order = places[medoid_first(vectors[places])]
+            by_time, by_likeness = (tuple(frames[at] for at in each) for each in (places, order))
+            best = _of_different_bursts(by_likeness)
+            least = tuple(one for one in by_likeness[-LEAST:] if one not in best)
+            clusters.append(Cluster(by_time, best, least, _nearly(by_time, passed_over)))
+    clusters.sort(key=lambda one: (-len(one), one.media_id))
+    return Unknowns(
+        tuple(clusters),
+        frames=len(frames),
+        alone=alone,
+        not_sorted=len(unnamed) - len(with_vector),
+        too_old=len(with_vector) - len(chosen),
+    )
+
+
+def _of_different_bursts(frames: Iterable[Seen]) -> tuple[Seen, ...]:
+    """The first few of them that were not taken with another."""
+    bursts = Bursts()
+    return tuple(islice((one for one in frames if bursts.is_new(one.deployment, one.at)), BEST))
+
+
+def _nearly(frames: Iterable[Seen], passed_over: set[str]) -> tuple[tuple[str, int], ...]:
+    species = ([name for name in one.likely if name not in passed_over] for one in frames)
+    return tuple(Counter(names[0] for names in species if names).most_common(MOST_NEARLY))
+
+
+def remember(unknowns: Unknowns, log: SearchLog, cache: Path) -> None:
+    """Keeps in `cache` which frames were shown together. Raises OSError where it cannot."""
+    shown = [
+        {"media_ids": [each.media_id for each in one.frames], "digest": _digest(one.frames)}
+        for one in unknowns.clusters
+    ]
+    cache.mkdir(parents=True, exist_ok=True)
+    path = _remembered(log, cache)
+    beside = path.with_suffix(f".{os.getpid()}.new")
+    beside.write_text(json.dumps(shown), encoding="utf-8")
+    os.replace(beside, path)
+
+
+def recall(media_id: int, log: SearchLog, cache: Path) -> list[Seen]:
+    """The frames, as they are now, that were last shown in one cluster with this one.
+
+    Raises FeederError where it was in none.
+    """
+    try:
+        shown = json.loads(_remembered(log, cache).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        raise FeederError("Nothing has been sorted yet.", _AGAIN) from None
+    for one in shown:
+        if media_id in one["media_ids"]:
+            seen = log.seen(one["media_ids"])
+            frames = [seen[each] for each in one["media_ids"] if each in seen]
+            # An older log that was put back gives the same ids to other frames.
+            if _digest(frames) != one["digest"]:
+                raise FeederError("The log is not the one that was sorted.", _AGAIN)
+            return frames
+    raise FeederError(f"Frame {media_id} is in no cluster that was shown.", _AGAIN)
+
+
+def name(judgements: JudgementLog, media_ids: Sequence[int], label: Label, person: str) -> int:
+    """Writes what a person says all these frames show, as one judgement; its id."""
+    observation_type = {
+        Kind.HUMAN: ObservationType.HUMAN,
+        Kind.BLANK: ObservationType.BLANK,
+    }.get(label.kind, ObservationType.ANIMAL)
+    said = f"{len(media_ids)} alike called {label.name}"
+    number = judgements.begin(What.CORRECTION, said, made_by=person)
+    for start in range(0, len(media_ids), _WRITTEN_AT_ONCE):
+        judgements.observe_as_person(
+            number,
+            media_ids[start : start + _WRITTEN_AT_ONCE],
+            observation_type,
+            label,
+            person=person,
+            reason=f"named with {len(media_ids)} frames alike",
+        )
+    judgements.put_in_force(number, len(media_ids))
+    return number
+
+
+def _remembered(log: SearchLog, cache: Path) -> Path:
+    which = hashlib.sha256(str(log.path.absolute()).encode()).hexdigest()[:16]
+    return cache / f"unknowns-{which}.json"
+
+
+def _digest(frames: Iterable[Seen]) -> str:
+    said = repr([(one.media_id, one.deployment, one.file_name) for one in frames])
+    return hashlib.sha256(said.encode()).hexdigest()
