@@ -72,7 +72,12 @@ class Classifier:
         threads: int = 0,
         thresholds: Thresholds | None = None,
         top: int = 5,
+        lazy: bool = False,
     ) -> None:
+        """With `lazy` the image encoder is loaded, and may be refused, at the first picture only.
+
+        Judging embeddings again needs none.
+        """
         self.bundle = bundle
         self.thresholds = thresholds or bundle.manifest.thresholds
         self._precision: Precision | Literal["auto"] = precision
@@ -85,7 +90,8 @@ class Classifier:
         # vocabulary is all it was needed for.
         self.embeddings = self._embed_vocabulary(vocabulary)
         self.__dict__.pop("_text_encoder", None)
-        self._image_encoder = ImageEncoder(bundle, precision, threads, cache)
+        if not lazy:
+            _ = self._image_encoder
 
     @classmethod
     def load(
@@ -246,6 +252,10 @@ class Classifier:
 
     def _embed_texts(self, prompts: Sequence[str]) -> Vectors:
         return self._prompts.embed(prompts, lambda new: self._text_encoder.embed(new))
+
+    @cached_property
+    def _image_encoder(self) -> ImageEncoder:
+        return ImageEncoder(self.bundle, self._precision, self._threads, self._cache)
 
     @cached_property
     def _text_encoder(self) -> TextEncoder:

@@ -46,18 +46,29 @@ def open_vocabulary(
 
 
 def open_classifier(
-    settings: Settings, model: str | None = None, vocabulary: str | None = None, top: int = 5
+    settings: Settings,
+    model: str | None = None,
+    vocabulary: str | Vocabulary | None = None,
+    top: int = 5,
+    *,
+    lazy: bool = False,
 ) -> Classifier:
-    """The configured classifier; `model` and `vocabulary` stand in for the configured ones."""
+    """The configured classifier; `model` and `vocabulary` stand in for the configured ones.
+
+    A `lazy` one, for judging embeddings, loads no image encoder before it sees a picture.
+    """
     bundle = open_bundle(settings, model)
+    if not isinstance(vocabulary, Vocabulary):
+        vocabulary = open_vocabulary(settings, bundle, vocabulary)
     return Classifier(
         bundle,
-        open_vocabulary(settings, bundle, vocabulary),
+        vocabulary,
         cache=settings.cache,
         precision=settings.model.precision,
         threads=settings.model.threads,
         thresholds=settings.thresholds.over(bundle.manifest.thresholds),
         top=top,
+        lazy=lazy,
     )
 
 

@@ -1,0 +1,164 @@
+"""`feeder relabel`: the history, judged again."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+from rich.progress import Progress
+
+from feeder import config
+from feeder.cli import plan_output
+from feeder.cli.output import err, examples, local, note, say, table, write_json
+from feeder.cli.sightings import instant
+from feeder.cli.wiring import open_classifier
+from feeder.config import Settings
+from feeder.judge_again import Plan
+from feeder.judgement_log import Judgement, JudgementLog, State
+from feeder.relabel import BY_MACHINE, newest_in_force, preview, relabel, sole_judge
+from feeder.verdict_log import Scope
+
+
+@click.command(
+    "relabel",
+    epilog=examples(
+        "feeder relabel                       # after editing labels or thresholds",
+        "feeder relabel --dry-run             # what would change",
+        "feeder relabel --since 2026-05-01 --deployment garden",
+        "feeder relabel --undo                # the newest one counts no longer",
+        "feeder relabel --list                # what was judged again, and when",
+    ),
+)
+@click.option("--since", metavar="WHEN", help="Frames from this day or time on.")
+@click.option("--until", metavar="WHEN", help="Up to this time, or to the end of this day.")
+@click.option("--deployment", help="One camera only.")
+@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
+@click.option("--undo", is_flag=True, help="Let the newest judgement in force count no longer.")
+@click.option("--list", "as_list", is_flag=True, help="Show what was judged again.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, times in UTC.")
+@click.pass_obj
+def command(
+    path: Path,
+    since: str | None,
+    until: str | None,
+    deployment: str | None,
+    dry_run: bool,
+    undo: bool,
+    as_list: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Judges every frame in the log again, on the labels and thresholds as they are now.
+
+    It needs no picture: the log keeps what the model saw. Frames whose verdict changes get a new
+    one; what people have named stays. All of it counts at once at the end, and --undo takes it
+    back. The daemon may run meanwhile. WHEN is as in `feeder sightings`.
+    """
+    settings = config.load(path)
+    if as_list:
+        _list(settings, as_json=as_json)
+        return
+    if undo:
+        _undo(settings, yes=yes)
+        return
+    scope = scope_of(settings, since, until, deployment)
+    classifier = open_classifier(settings, lazy=True)
+    database, cache = settings.database, settings.cache
+    if dry_run or _asks(yes):
+        with progress_bar() as progress:
+            plan = preview(database, cache, classifier, scope, progress)
+        if dry_run or not plan.changed:
+            _show(plan, as_json=as_json, done=False)
+            return
+        plan_output.show(plan, done=False)
+        click.confirm("Judge them again?", abort=True, err=True)
+    with sole_judge(database), JudgementLog.open(database) as judgements, progress_bar() as told:
+        plan = relabel(database, cache, classifier, scope, judgements, progress=told)
+    _show(plan, as_json=as_json, done=True)
+
+
+def scope_of(
+    settings: Settings, since: str | None, until: str | None, deployment: str | None
+) -> Scope:
+    """The frames that the options of a command name."""
+    zones = {one.name: one.zone for one in settings.deployments}
+    if deployment is not None and deployment not in zones:
+        raise click.BadParameter(f"there are: {', '.join(zones)}", param_hint="--deployment")
+    zone = zones.get(deployment or settings.deployments[0].name)
+    return Scope(
+        since=instant(since, zone, "--since") if since else None,
+        until=instant(until, zone, "--until", end=True) if until else None,
+        deployment=deployment,
+    )
+
+
+@contextmanager
+def progress_bar(what: str = "judging frames again") -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, to be told how much is done, of how much."""
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def _asks(yes: bool) -> bool:
+    return not yes and sys.stdin.isatty()
+
+
+def _show(plan: Plan, *, as_json: bool, done: bool) -> None:
+    if as_json:
+        write_json(plan_output.to_json(plan))
+    else:
+        plan_output.show(plan, done=done)
+        if done and plan.changed:
+            note("`feeder relabel --undo` takes it back.")
+
+
+def _undo(settings: Settings, *, yes: bool) -> None:
+    with sole_judge(settings.database), JudgementLog.open(settings.database) as judgements:
+        newest = newest_in_force(judgements)
+        zone = settings.deployments[0].zone
+        if _asks(yes):
+            click.confirm(f"Undo {_described(newest, zone)}?", abort=True, err=True)
+        judgements.undo(newest.judgement_id)
+    say(f"undone: {_described(newest, zone)}")
+
+
+def _list(settings: Settings, *, as_json: bool) -> None:
+    with JudgementLog.open(settings.database) as judgements:
+        rows = judgements.judgements(*BY_MACHINE)
+    if as_json:
+        write_json([asdict(row) for row in rows])
+        return
+    zone = settings.deployments[0].zone
+    table(
+        ("id", "made", "what", "state", "frames", "new verdicts", "description"),
+        (
+            (
+                row.judgement_id,
+                local(row.made_at, zone),
+                row.what.value,
+                _state(row),
+                "" if row.frames is None else row.frames,
+                row.changed,
+                row.description,
+            )
+            for row in rows
+        ),
+    )
+
+
+def _state(one: Judgement) -> str:
+    # What never came into force was interrupted, and is undone by whoever comes next.
+    was_interrupted = one.state is State.UNDONE and one.frames is None
+    return "interrupted" if was_interrupted else one.state.value
+
+
+def _described(one: Judgement, zone: ZoneInfo | None) -> str:
+    return (
+        f"the {one.what.value} of {local(one.made_at, zone)}, {one.description},"
+        f" {plan_output.count(one.changed, 'new verdict')}"
+    )
