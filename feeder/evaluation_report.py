@@ -1,20 +1,11 @@
 """An evaluation as one HTML file that needs nothing beside it, or as Markdown tables."""
 
-import base64
-import hashlib
-import io
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.resources import files
+from datetime import datetime
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
-
-from feeder import decoder
-from feeder.classifier import MAX_PIXELS
+from feeder import pages
 from feeder.domain import Kind
-from feeder.errors import BadFrame
 from feeder.evaluate import Evaluation, Judged
 from feeder.labelled import kind_of, name_of
 from feeder.metrics import CoveragePoint, Share
@@ -22,7 +13,6 @@ from feeder.metrics import CoveragePoint, Share
 MAX_THUMBNAILS = 200
 MAX_PAIRS = 20
 MAX_MATRIX = 24
-THUMBNAIL_EDGE = 240
 HEAT_LEVELS = 6
 
 
@@ -91,17 +81,14 @@ def render(evaluation: Evaluation, made: datetime) -> str:
     Names are escaped, styles and pictures are inline, and a content security policy allows
     nothing else. `made` is the instant to show, with a time zone.
     """
-    style = files("feeder").joinpath("templates/evaluation.css").read_text(encoding="utf-8")
     wrong = sorted(
         (one for one in evaluation.judged if not one.right), key=lambda one: -one.probability
     )
-    return _template(
-        "evaluation.html.j2"
-    ).render(
+    return pages.render(
+        "evaluation.html.j2",
+        made,
+        _FILTERS,
         evaluation=evaluation,
-        made=made.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        style=Markup(style),  # ours, not a picture's or a label's
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         rows=_rows(evaluation),
         only_said=_only_said(evaluation),
         matrix=_matrix(evaluation),
@@ -115,7 +102,9 @@ def render(evaluation: Evaluation, made: datetime) -> str:
         radius=_radius(evaluation),
         kinds=[*Kind, None],
         Kind=Kind,
-        mistakes=[Mistake(one, thumbnail(one)) for one in wrong[:MAX_THUMBNAILS]],
+        mistakes=[
+            Mistake(one, pages.thumbnail(one.picture.path)) for one in wrong[:MAX_THUMBNAILS]
+        ],
         wrong=len(wrong),
         runner_up=_runner_up,
     )
@@ -131,33 +120,7 @@ def render_markdown(evaluation: Evaluation) -> str:
         )
         if support
     ]
-    return _template("evaluation.md.j2").render(evaluation=evaluation, labels=labels)
-
-
-def _template(name: str) -> Template:
-    environment = Environment(
-        loader=PackageLoader("feeder"),
-        autoescape=name.endswith("html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "interval": _interval, "name": name_of}
-    return environment.get_template(name)
-
-
-def thumbnail(one: Judged) -> str:
-    """A JPEG data URI of at most 240 x 240 pixels without metadata; "" where the file is gone."""
-    try:
-        data = one.picture.path.read_bytes()
-        image = decoder.decode(data, min_edge=THUMBNAIL_EDGE, max_pixels=MAX_PIXELS).image
-    except (OSError, BadFrame):
-        return ""
-    image.thumbnail((THUMBNAIL_EDGE, THUMBNAIL_EDGE))
-    image.info = {}  # Pillow would carry a JPEG's comment over
-    small = io.BytesIO()
-    image.save(small, "JPEG", quality=80, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(small.getvalue()).decode()
+    return pages.render_markdown("evaluation.md.j2", _FILTERS, evaluation=evaluation, labels=labels)
 
 
 def _rows(evaluation: Evaluation) -> list[Row]:
@@ -264,3 +227,6 @@ def _interval(bounds: tuple[float, float] | None) -> str:
         return "none"
     low, high = bounds
     return f"{100 * low:.1f}\N{EN DASH}{_percent(high)}"
+
+
+_FILTERS: pages.Filters = {"percent": _percent, "interval": _interval, "name": name_of}

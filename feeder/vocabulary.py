@@ -129,12 +129,7 @@ def read(
         groups += included.groups
     _check_unique(labels, path)
     templates = tuple(file.templates) or DEFAULT_TEMPLATES
-    for template in templates:
-        if "{label}" not in template:
-            raise VocabularyError(
-                f"{path}: the template {template!r} has no {{label}}.",
-                'Write it like "a photo of a {label}.".',
-            )
+    check_templates(templates, path)
     return Vocabulary(file.title or path.stem, templates, tuple(labels), tuple(groups))
 
 
@@ -165,6 +160,16 @@ def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
         own=frozenset(label.name for label in added),
         removed=frozenset(dropped),
     )
+
+
+def check_templates(templates: Iterable[str], where: object) -> None:
+    """Raises VocabularyError, naming `where` they stand, for a template without `{label}`."""
+    for template in templates:
+        if "{label}" not in template:
+            raise VocabularyError(
+                f"{where}: the template {template!r} has no {{label}}.",
+                'Write it like "a photo of a {label}.".',
+            )
 
 
 def locate(name: str, folders: Iterable[Path]) -> Path:

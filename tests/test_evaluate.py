@@ -24,7 +24,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from feeder import config, evaluation_report, metrics
+from feeder import config, evaluation_report, metrics, pages
 from feeder.bundle import Bundle, Thresholds
 from feeder.classifier import Classifier
 from feeder.cli import app
@@ -481,7 +481,7 @@ def test_thumbnails_are_small_and_bare(tmp_path: Path) -> None:
     """At most 240 pixels an edge, without the camera's metadata."""
     path = save(tmp_path / "large.jpg", 1, (1000, 400))
     assert b"SECRET-CAMERA" in path.read_bytes()
-    uri = evaluation_report.thumbnail(judged(FINCH, ROBIN, 0.9, path=path))
+    uri = pages.thumbnail(path)
     data = base64.b64decode(uri.split(",")[1])
     assert b"SECRET" not in data
     with Image.open(io.BytesIO(data)) as image:

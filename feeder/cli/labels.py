@@ -2,19 +2,19 @@
 
 import hashlib
 import re
-from collections import Counter
 from pathlib import Path
 
 import click
-from rich.progress import track
 
-from feeder import decoder, label_embeddings, own_labels
-from feeder.cli.output import err, examples, note, say, table, write_json
+from feeder import label_embeddings, own_labels
+from feeder.cli.label_photos import read_photos, usual_kind
+from feeder.cli.labels_preview import preview
+from feeder.cli.output import examples, say, table, write_json
 from feeder.cli.wiring import load_or_default, open_bundle, open_classifier, open_vocabulary
 from feeder.config import Settings
-from feeder.domain import Kind, Label, Vectors
-from feeder.errors import BadFrame, VocabularyError
-from feeder.vocabulary import Vocabulary, spelling
+from feeder.domain import Kind, Label
+from feeder.errors import VocabularyError
+from feeder.vocabulary import spelling
 
 
 @click.group(
@@ -23,10 +23,14 @@ from feeder.vocabulary import Vocabulary, spelling
         'feeder labels add "Eurasian Siskin"',
         'feeder labels add "Gertrude" --photos ~/gertrude',
         'feeder labels remove "House Finch"',
+        'feeder labels preview --remove "House Finch"    # what it would change in the log',
     )
 )
 def labels() -> None:
     """Lists, adds and removes labels. A running daemon takes them up at SIGHUP."""
+
+
+labels.add_command(preview)
 
 
 @labels.command("list", epilog=examples("feeder labels list", "feeder labels list --json"))
@@ -123,7 +127,7 @@ def add_label(
         raise label_embeddings.cannot_read(bundle, name)
     label = Label(
         name=name,
-        kind=Kind(kind) if kind else _usual_kind(vocabulary),
+        kind=Kind(kind) if kind else usual_kind(vocabulary),
         scientific_name=scientific,
         ebird_code=ebird,
         prompts=prompts,
@@ -147,27 +151,10 @@ def remove_label(path: Path, name: str) -> None:
     say(f"removed {label.name}")
 
 
-def _usual_kind(vocabulary: Vocabulary) -> Kind:
-    (kind, _), *_ = Counter(label.kind for label in vocabulary.labels).most_common(1)
-    return kind
-
-
 def _learn(settings: Settings, name: str, photos: Path) -> Path:
     """Embeds the pictures of a folder and keeps the vectors beside the user's labels."""
     classifier = open_classifier(settings)
-    vectors: list[Vectors] = []
-    found = sorted(path for path in photos.rglob("*") if path.is_file())
-    for path in track(found, "reading photos", console=err, transient=True):
-        try:
-            vectors.append(classifier.embed([path])[0])
-        except BadFrame as bad:
-            note(f"left out: {bad}")
-    if len(vectors) < label_embeddings.MIN_PHOTOS:
-        raise VocabularyError(
-            f"{photos} holds {len(vectors)} readable pictures; {label_embeddings.MIN_PHOTOS} or "
-            "more are needed.",
-            f"Accepted are {', '.join(decoder.FORMATS)}; ten and more serve better.",
-        )
+    vectors = read_photos(classifier, photos)
     slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")
     # The digest keeps names apart that have no Latin letters to tell them by.
     digest = hashlib.sha256(spelling(name).encode()).hexdigest()[:8]
