@@ -208,14 +208,15 @@ class Classifier:
 
         `embeddings` float32 [n, d] and `probabilities` float32 [n, labels] are those of `said`.
         """
-        vectors = self.embeddings
+        vectors, chosen = self.embeddings, np.fromiter(rows, np.int64)
         has_birds = bool(self.choices.are(Kind.BIRD).any())
-        for row in rows:
-            cosine = np.full(len(self.labels), -1.0, np.float32)
-            np.maximum.at(cosine, vectors.owner, vectors.vectors @ embeddings[row])
+        starts = np.flatnonzero(np.diff(vectors.owner, prepend=-1))
+        cosines = np.maximum.reduceat(embeddings[chosen] @ vectors.vectors.T, starts, axis=1)
+        best = verdicts.top(probabilities[chosen], self._top)
+        for place, row in enumerate(chosen.tolist()):
             candidates = tuple(
-                Candidate(self.labels[i], float(probabilities[row, i]), float(cosine[i]))
-                for i in verdicts.top(probabilities[row], self._top)
+                Candidate(self.labels[i], float(probabilities[row, i]), float(cosines[place, i]))
+                for i in best[place]
             )
             label, share = said.label(row), float(said.named_probability[row])
             named = None if label is None else Candidate(label, share, candidates[0].cosine)
@@ -307,9 +308,12 @@ def _certainty(prediction: Prediction) -> tuple[bool, float]:
 
 def _summed_softmax(logits: Vectors, owner: npt.NDArray[np.int64]) -> Vectors:
     """Softmax over rows [n, rows], then each label's rows summed: [n, labels]."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares = shifted / shifted.sum(axis=1, keepdims=True)
+    shares: Vectors = logits - logits.max(axis=1, keepdims=True)
+    np.exp(shares, out=shares)
+    shares /= shares.sum(axis=1, keepdims=True)
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    if len(starts) == len(owner):
+        return shares
     return np.asarray(np.add.reduceat(shares, starts, axis=1), np.float32)
 
 

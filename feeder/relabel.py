@@ -74,10 +74,12 @@ def relabel(
     A relabel writes those that change, a model every one that it gives, so that the log says who
     gave it. Nothing is begun where there is nothing to write. Call it as the sole judge.
     """
-    for left in judgements.judgements(what, state=State.PREPARING):
-        judgements.undo(left.judgement_id)
+    judgements.observations.register_vocabulary(classifier.embeddings.digest, classifier.labels)
+    judgements.observations.register_model(
+        classifier.bundle.digest, classifier.bundle.manifest.name
+    )
+    number = _clear(judgements, classifier, what)
     plan, store = Plan(), EmbeddingStore.open(database, classifier.bundle.digest, cache)
-    number: int | None = None
     try:
         with VerdictLog.open(database, classifier.bundle.digest, scope) as log:
             plan.elsewhere = log.only_other_models()
@@ -94,8 +96,24 @@ def relabel(
         if number is not None:
             with contextlib.suppress(FeederError):  # it does not count anyway
                 judgements.undo(number)
+                if what is What.MODEL:
+                    announce(judgements, classifier)
         raise
     return plan
+
+
+def announce(judgements: JudgementLog, classifier: Classifier) -> int:
+    """The judgement that waits until a new model has seen the old pictures, begun if need be."""
+    for one in judgements.judgements(What.MODEL, state=State.PREPARING):
+        if one.settings.get("model") == classifier.bundle.digest:
+            return one.judgement_id
+    return _begin(judgements, classifier, Scope(), What.MODEL)
+
+
+def is_announced(judgements: JudgementLog, model_digest: str) -> bool:
+    """Whether frames that a new model has seen wait to be judged."""
+    waiting = judgements.judgements(What.MODEL, state=State.PREPARING)
+    return any(one.settings.get("model") == model_digest for one in waiting)
 
 
 def newest_in_force(judgements: JudgementLog) -> Judgement:
@@ -112,13 +130,25 @@ def newest_in_force(judgements: JudgementLog) -> Judgement:
     return in_force[0]
 
 
+def _clear(judgements: JudgementLog, classifier: Classifier, what: What) -> int | None:
+    """Ends what was interrupted; gives the judgement that was announced, if any."""
+    announced = None
+    for left in judgements.judgements(what, state=State.PREPARING):
+        if what is What.MODEL and left.settings.get("model") != classifier.bundle.digest:
+            continue  # of a model that may come back
+        if what is What.MODEL and not left.changed:
+            announced = left.judgement_id
+        else:
+            judgements.undo(left.judgement_id)
+    return announced
+
+
 def _begin(judgements: JudgementLog, classifier: Classifier, scope: Scope, what: What) -> int:
-    bundle, vocabulary = classifier.bundle, classifier.embeddings.digest
+    bundle = classifier.bundle
     judgements.observations.register_model(bundle.digest, bundle.manifest.name)
-    judgements.observations.register_vocabulary(vocabulary, classifier.labels)
     description = f"on {len(classifier.labels)} labels"
-    if what is What.MODEL:
-        description = f"by the model {bundle.manifest.name}, {description}"
+    if what is What.MODEL:  # on the labels there are when it has seen all pictures
+        description = f"by the model {bundle.manifest.name}"
     if scope.deployment is not None:
         description += f", {scope.deployment}"
     for word, instant in (("from", scope.since), ("until", scope.until)):
@@ -128,9 +158,9 @@ def _begin(judgements: JudgementLog, classifier: Classifier, scope: Scope, what:
         what,
         description,
         made_by=bundle.manifest.name,
-        settings={"thresholds": classifier.thresholds.model_dump()},
+        settings={"model": bundle.digest, "thresholds": classifier.thresholds.model_dump()},
         model_digest=bundle.digest,
-        vocabulary_digest=vocabulary,
+        vocabulary_digest=classifier.embeddings.digest if what is What.RELABEL else "",
     )
 
 

@@ -96,6 +96,7 @@ class VerdictLog:
         if not path.exists():
             raise LogbookError(f"There is no log at {path} yet.", "`feeder run` starts one.")
         self._path = path
+        self._model_digest = model_digest
         self._scope = scope
         self.verdicts: list[Verdict] = []
         """Every verdict met so far; their places are what `Standing.verdicts` holds."""
@@ -111,8 +112,6 @@ class VerdictLog:
             raise LogbookError(
                 f"The log {path} is of an earlier release.", "`feeder run` upgrades it."
             )
-        row = self._read("SELECT model_id FROM model WHERE digest = ?", (model_digest,))
-        self._model_id = int(row[0][0]) if row else 0
         self.deployments: Mapping[int, str] = dict(
             self._read("SELECT deployment_id, location_name FROM deployment")
         )
@@ -182,6 +181,29 @@ class VerdictLog:
                 found[media_id] = Box(*box)
         return found
 
+    def has_other_models(self) -> bool:
+        """Whether the log knows another model than the one asked for: a quick look."""
+        sql = "SELECT 1 FROM model WHERE digest != ? LIMIT 1"
+        return bool(self._read(sql, (self._model_digest,)))
+
+    def last_frame(self) -> int:
+        """The highest id of a frame; 0 where there is none."""
+        ((last,),) = self._read("SELECT coalesce(max(media_id), 0) FROM media")
+        return int(last)
+
+    def unseen(self, first: int, last: int) -> list[int]:
+        """The frames with ids from `first` to `last` that another model alone saw, newest first."""
+        conditions, values = self._conditions()
+        rows = self._read(
+            "SELECT m.media_id FROM media AS m WHERE m.media_id BETWEEN ? AND ?"
+            " AND EXISTS (SELECT 1 FROM embedding AS e WHERE e.media_id = m.media_id)"
+            " AND NOT EXISTS (SELECT 1 FROM embedding AS e"
+            f" WHERE e.media_id = m.media_id AND e.model_id = ?){conditions}"
+            " ORDER BY m.media_id DESC",
+            (first, last, self._model_id, *values),
+        )
+        return [int(row[0]) for row in rows]
+
     def only_other_models(self) -> int:
         """How many frames have an embedding, and none of the model that is asked for."""
         conditions, values = self._conditions()
@@ -192,6 +214,12 @@ class VerdictLog:
             (*values, self._model_id),
         )
         return int(count)
+
+    @property
+    def _model_id(self) -> int:
+        """The row of the model asked for; 0 while it has none, which no row has."""
+        found = self._read("SELECT model_id FROM model WHERE digest = ?", (self._model_digest,))
+        return int(found[0][0]) if found else 0
 
     def _conditions(self) -> tuple[str, list[Any]]:
         scope, conditions, values = self._scope, "", []

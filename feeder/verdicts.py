@@ -154,9 +154,9 @@ def decide(probabilities: Vectors, choices: Choices, at: Thresholds) -> Verdicts
     return Verdicts(choices, at, types, named, share, best, first, margin, bird, blank, doubt)
 
 
-def top(probabilities: Vectors, k: int) -> list[int]:
-    """The places of the k best labels of one picture, float32 [labels], best first."""
-    return [int(place) for place in np.argsort(-probabilities, kind="stable")[:k]]
+def top(probabilities: Vectors, k: int) -> npt.NDArray[np.int64]:
+    """The places of the k best labels of each picture, float32 [n, labels]: int64 [n, k]."""
+    return np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
 
 
 def _second(probabilities: Vectors, best: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,14 +11,23 @@ import click
 from rich.progress import Progress
 
 from feeder import config
+from feeder.classifier import Classifier
 from feeder.cli import plan_output
 from feeder.cli.output import err, examples, local, note, say, table, write_json
 from feeder.cli.sightings import instant
-from feeder.cli.wiring import open_classifier
+from feeder.cli.wiring import open_classifier, open_reader
 from feeder.config import Settings
 from feeder.judge_again import Plan
-from feeder.judgement_log import Judgement, JudgementLog, State
-from feeder.relabel import BY_MACHINE, newest_in_force, preview, relabel, sole_judge
+from feeder.judgement_log import PATIENCE_SECONDS, Judgement, JudgementLog, State, What
+from feeder.reembed import Reembedding
+from feeder.relabel import (
+    BY_MACHINE,
+    is_announced,
+    newest_in_force,
+    preview,
+    relabel,
+    sole_judge,
+)
 from feeder.verdict_log import Scope
 
 
@@ -28,6 +37,7 @@ from feeder.verdict_log import Scope
         "feeder relabel                       # after editing labels or thresholds",
         "feeder relabel --dry-run             # what would change",
         "feeder relabel --since 2026-05-01 --deployment garden",
+        "feeder relabel --embed               # after a change of model; the daemon does so, too",
         "feeder relabel --undo                # the newest one counts no longer",
         "feeder relabel --list                # what was judged again, and when",
     ),
@@ -36,6 +46,12 @@ from feeder.verdict_log import Scope
 @click.option("--until", metavar="WHEN", help="Up to this time, or to the end of this day.")
 @click.option("--deployment", help="One camera only.")
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
+@click.option(
+    "--embed",
+    is_flag=True,
+    help="Show the configured model the pictures that only another one saw, then judge those.",
+)
+@click.option("--seen", is_flag=True, hidden=True)  # the daemon's way to judge what it embedded
 @click.option("--undo", is_flag=True, help="Let the newest judgement in force count no longer.")
 @click.option("--list", "as_list", is_flag=True, help="Show what was judged again.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -47,6 +63,8 @@ def command(
     until: str | None,
     deployment: str | None,
     dry_run: bool,
+    embed: bool,
+    seen: bool,
     undo: bool,
     as_list: bool,
     yes: bool,
@@ -66,19 +84,71 @@ def command(
         _undo(settings, yes=yes)
         return
     scope = scope_of(settings, since, until, deployment)
+    if embed:
+        _embed(settings, scope, as_json=as_json)
+        return
     classifier = open_classifier(settings, lazy=True)
-    database, cache = settings.database, settings.cache
+    if seen:
+        _judge_seen(settings, classifier)
+        return
     if dry_run or _asks(yes):
         with progress_bar() as progress:
-            plan = preview(database, cache, classifier, scope, progress)
+            plan = preview(settings.database, settings.cache, classifier, scope, progress)
         if dry_run or not plan.changed:
             _show(plan, as_json=as_json, done=False)
             return
         plan_output.show(plan, done=False)
         click.confirm("Judge them again?", abort=True, err=True)
-    with sole_judge(database), JudgementLog.open(database) as judgements, progress_bar() as told:
-        plan = relabel(database, cache, classifier, scope, judgements, progress=told)
+    with sole_judge(settings.database):
+        plan = _judge(settings, classifier, scope, What.RELABEL)
     _show(plan, as_json=as_json, done=True)
+
+
+def _judge(settings: Settings, classifier: Classifier, scope: Scope, what: What) -> Plan:
+    database, cache = settings.database, settings.cache
+    with JudgementLog.open(database) as judgements, progress_bar() as progress:
+        return relabel(database, cache, classifier, scope, judgements, what=what, progress=progress)
+
+
+def _embed(settings: Settings, scope: Scope, *, as_json: bool) -> None:
+    """Shows the model the pictures in the foreground, then judges what it has seen."""
+    classifier = open_classifier(settings)
+    reader = open_reader(settings, classifier)
+    with sole_judge(settings.database), closing(reader.decoder):
+        with (
+            Reembedding.open(
+                settings, classifier, reader, scope, patience=PATIENCE_SECONDS
+            ) as pictures,
+            progress_bar("looking at pictures") as progress,
+        ):
+            of = pictures.count()
+            try:
+                while not pictures.finished:
+                    pictures.step()
+                    progress(pictures.tally.total, of)
+            finally:
+                pictures.flush()
+        plan = _judge(settings, classifier, replace(scope, other_models=True), What.MODEL)
+    tally, name = pictures.tally, classifier.bundle.manifest.name
+    if as_json:
+        write_json({**asdict(tally), **plan_output.to_json(plan)})
+        return
+    _show(plan, as_json=False, done=True)
+    say(f"{name} has seen {plan_output.count(tally.seen, 'picture')}")
+    if tally.gone or tally.unreadable:
+        note(
+            f"{tally.gone} are gone and {tally.unreadable} cannot be read: those frames keep their"
+            " verdicts."
+        )
+
+
+def _judge_seen(settings: Settings, classifier: Classifier) -> None:
+    """Judges what the daemon's model has seen, unless the settings name another one by now."""
+    with sole_judge(settings.database):
+        with JudgementLog.open(settings.database) as judgements:
+            is_due = is_announced(judgements, classifier.bundle.digest)
+        if is_due:
+            _judge(settings, classifier, Scope(other_models=True), What.MODEL)
 
 
 def scope_of(

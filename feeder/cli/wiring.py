@@ -128,7 +128,6 @@ def open_station(
         if folder.is_relative_to(settings.path.parent):
             _make_folder(folder)
     classifier = classifier or open_classifier(settings)
-    limits = settings.frames
     return Station(
         settings=settings,
         care=open_care(settings),
@@ -139,14 +138,18 @@ def open_station(
             are_recorded=logbook.has_paths,
             on_recorded=on_recorded,
         ),
-        reader=FrameReader(
-            DecoderProcess(
-                max_pixels=int(limits.max_megapixels * 1e6), timeout=limits.decode_seconds
-            ),
-            max_bytes=int(limits.max_megabytes * 1e6),
-            min_edge=classifier.min_edge,
-        ),
+        reader=open_reader(settings, classifier),
         classifier=classifier,
+    )
+
+
+def open_reader(settings: Settings, classifier: Classifier) -> FrameReader:
+    """What reads and decodes pictures for this classifier."""
+    limits = settings.frames
+    return FrameReader(
+        DecoderProcess(max_pixels=int(limits.max_megapixels * 1e6), timeout=limits.decode_seconds),
+        max_bytes=int(limits.max_megabytes * 1e6),
+        min_edge=classifier.min_edge,
     )
 
 
