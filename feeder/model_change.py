@@ -122,8 +122,8 @@ class ModelChange:
             is_due = is_announced(judgements, station.classifier.bundle.digest)
         if is_due:
             self._say(
-                f"the model {name} has seen the old pictures, and judges them; {tally.gone} are"
-                f" gone and {tally.unreadable} cannot be read: those frames keep their verdicts"
+                f"the model {name} has seen the old pictures, and judges them; gone: {tally.gone},"
+                f" not readable: {tally.unreadable}; those frames keep their verdicts"
             )
         return is_due
 

@@ -23,11 +23,11 @@ def show(plan: Plan, *, done: bool) -> None:
     changed = "changed" if done else "would change"
     say(f"{plan.changed} of {count(plan.frames, 'frame')} {changed}")
     if plan.by_person:
-        note(f"{count(plan.by_person, 'frame')} that people have named stay as they are.")
+        note(f"as people have said, and left so: {count(plan.by_person, 'frame')}")
     if plan.elsewhere:
         note(
-            f"{count(plan.elsewhere, 'frame')} were seen by another model only, and stay, too;"
-            " `feeder relabel --embed` shows this one their pictures."
+            f"seen by another model only, and left as they are: {count(plan.elsewhere, 'frame')};"
+            " `feeder relabel --embed` shows this one their pictures"
         )
 
 

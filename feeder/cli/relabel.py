@@ -137,8 +137,8 @@ def _embed(settings: Settings, scope: Scope, *, as_json: bool) -> None:
     say(f"{name} has seen {plan_output.count(tally.seen, 'picture')}")
     if tally.gone or tally.unreadable:
         note(
-            f"{tally.gone} are gone and {tally.unreadable} cannot be read: those frames keep their"
-            " verdicts."
+            f"gone: {tally.gone}, not readable: {tally.unreadable};"
+            " those frames keep their verdicts"
         )
 
 
@@ -228,7 +228,8 @@ def _state(one: Judgement) -> str:
 
 
 def _described(one: Judgement, zone: ZoneInfo | None) -> str:
+    what = "change of model" if one.what is What.MODEL else one.what.value
     return (
-        f"the {one.what.value} of {local(one.made_at, zone)}, {one.description},"
+        f"the {what} of {local(one.made_at, zone)}, {one.description},"
         f" {plan_output.count(one.changed, 'new verdict')}"
     )
