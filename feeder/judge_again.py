@@ -231,7 +231,7 @@ class _Contexts:
     def _number(self, camera: int, slot: int) -> int:
         if (camera, slot) not in self._by_slot:
             at = datetime.fromtimestamp(0, UTC) + timedelta(seconds=slot * SLOT_SECONDS)
-            context = self._classifier.context(self._log.deployments[camera], at)
+            context = self._classifier.context(self._log.deployment(camera), at)
             prior = context.log_prior
             content = (
                 tuple(context.thresholds.model_dump().values()),

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from feeder.clock import Clock
 from feeder.daemon import Station
 from feeder.errors import LogbookError, LogDamaged
-from feeder.judgement_log import JudgementLog
+from feeder.judgement_log import JudgementLog, State, What
 from feeder.log_file import BUSY_SECONDS
 from feeder.reembed import Reembedding
 from feeder.relabel import is_announced, sole_judge
@@ -60,7 +60,7 @@ class ModelChange:
         if station.stands_in or not station.settings.model.embed_again:
             return
         try:
-            with sole_judge(station.settings.database):
+            with sole_judge(station.settings.database, patience=0):
                 more = self._work(station, lambda: self._is_up(now, station))
             if not more and self._is_due(station):
                 self._judging = subprocess.Popen(
@@ -134,7 +134,9 @@ class ModelChange:
         self._judging = None
         name = station.classifier.bundle.manifest.name
         if status == 0:
-            log.info("the model %s has judged the old pictures; `feeder relabel --list`", name)
+            with JudgementLog.open(station.settings.database, patience=BUSY_SECONDS) as judgements:
+                done = judgements.judgements(What.MODEL, state=State.IN_FORCE)
+            log.info("the model %s has judged %d old frames", name, done[0].frames if done else 0)
         else:
             self._not_before = self._clock.monotonic() + AGAIN_SECONDS
             log.error("judging again failed (its reason is above); the next try is in an hour")

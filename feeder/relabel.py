@@ -22,6 +22,9 @@ from feeder.verdict_log import Scope, VerdictLog
 BATCH = 1000
 """Rows written in one transaction: the daemon waits for its own only as long as that takes."""
 
+PATIENCE_SECONDS = 5.0
+"""The daemon shows a new model old pictures for half a second at a time, and rests in between."""
+
 BY_MACHINE = (What.RELABEL, What.MODEL)
 
 Progress = Callable[[int, int], None]
@@ -29,11 +32,14 @@ Progress = Callable[[int, int], None]
 
 
 @contextmanager
-def sole_judge(database: Path) -> Iterator[None]:
-    """Held by the one program that judges the history again; LogbookError for a second."""
+def sole_judge(database: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Held by the one program that judges the history again, or shows it to a new model.
+
+    Raises LogbookError where another one does so for `patience` seconds.
+    """
     lock = FileLock(database.with_name(f"{database.name}.judging.lock"))
     try:
-        held = lock.acquire(timeout=0)
+        held = lock.acquire(timeout=patience)
     except Timeout:
         raise LogbookError(
             "Another program is judging the history again just now.", "Wait until it is done."
@@ -50,9 +56,10 @@ def preview(
     progress: Progress = lambda done, of: None,
 ) -> Plan:
     """What judging the history again would change. Nothing but the cache is written."""
-    plan, store = Plan(), EmbeddingStore.open(database, classifier.bundle.digest, cache)
+    plan = Plan()
     with VerdictLog.open(database, classifier.bundle.digest, scope) as log:
         plan.elsewhere = log.only_other_models()
+        store = EmbeddingStore.open(database, classifier.bundle.digest, cache)
         for window in judge_again(classifier, store, log):
             plan.add(window, log.verdicts)
             progress(window.last, len(store))
@@ -79,10 +86,11 @@ def relabel(
         classifier.bundle.digest, classifier.bundle.manifest.name
     )
     number = _clear(judgements, classifier, what)
-    plan, store = Plan(), EmbeddingStore.open(database, classifier.bundle.digest, cache)
+    plan = Plan()
     try:
         with VerdictLog.open(database, classifier.bundle.digest, scope) as log:
             plan.elsewhere = log.only_other_models()
+            store = EmbeddingStore.open(database, classifier.bundle.digest, cache)
             for window in judge_again(classifier, store, log, every=what is What.MODEL):
                 plan.add(window, log.verdicts)
                 for batch in _batches(classifier, log, window):

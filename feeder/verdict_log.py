@@ -4,7 +4,7 @@ It has SQL, beside `logbook`, since the view `current_observation` looks frames 
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,7 +61,7 @@ class Scope:
 class Standing:
     """The verdicts that count of n frames, in the order of their ids.
 
-    `media_ids` int64 [n]; `deployments` int64 [n] are places in `VerdictLog.deployments`;
+    `media_ids` and `deployments` int64 [n] are ids in the log;
     `seconds` int64 [n] are capture times in Unix time; `verdicts` int64 [n] are places in
     `VerdictLog.verdicts`. `by_person` and `has_region`, bool [n], say who gave it and whether it
     is on a part of the frame.
@@ -112,9 +112,7 @@ class VerdictLog:
             raise LogbookError(
                 f"The log {path} is of an earlier release.", "`feeder run` upgrades it."
             )
-        self.deployments: Mapping[int, str] = dict(
-            self._read("SELECT deployment_id, location_name FROM deployment")
-        )
+        self._deployments: dict[int, str] = {}
 
     @classmethod
     @contextmanager
@@ -126,6 +124,13 @@ class VerdictLog:
         opened = cls(path, model_digest, scope)
         with closing(opened._connection):
             yield opened
+
+    def deployment(self, deployment_id: int) -> str:
+        """A camera's name."""
+        if deployment_id not in self._deployments:
+            rows = self._read("SELECT deployment_id, location_name FROM deployment")
+            self._deployments = dict(rows)
+        return self._deployments[deployment_id]
 
     def place(self, verdict: Verdict) -> int:
         """The place of a verdict in `verdicts`, given to it if need be."""

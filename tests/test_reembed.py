@@ -335,7 +335,7 @@ def test_the_daemon_changes_the_history_by_itself(
     daemon.start()
     picture(daemon.folder / "new.jpg", 240)
     daemon.until(lambda: models(settings).count("other") == COUNT)
-    daemon.until(lambda: "has judged the old pictures" in daemon.said())
+    daemon.until(lambda: f"other has judged {COUNT - 1} old frames" in daemon.said())
     assert daemon.stop() == 0
     assert "gone: 1, not readable: 0" in daemon.said()
     assert models(settings).count("tiny") == 1

@@ -334,7 +334,7 @@ def test_one_program_judges_at_a_time(history: History) -> None:
     with (
         sole_judge(history.path),
         pytest.raises(LogbookError, match="Another program"),
-        sole_judge(history.path),
+        sole_judge(history.path, patience=0),
     ):
         pass
     with sole_judge(history.path):
