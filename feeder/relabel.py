@@ -81,12 +81,9 @@ def relabel(
     A relabel writes those that change, a model every one that it gives, so that the log says who
     gave it. Nothing is begun where there is nothing to write. Call it as the sole judge.
     """
-    judgements.observations.register_vocabulary(classifier.embeddings.digest, classifier.labels)
-    judgements.observations.register_model(
-        classifier.bundle.digest, classifier.bundle.manifest.name
-    )
-    number = _clear(judgements, classifier, what)
     plan = Plan()
+    earlier = _unfinished(judgements, what, classifier.bundle.digest)
+    number: int | None = None
     try:
         with VerdictLog.open(database, classifier.bundle.digest, scope) as log:
             plan.elsewhere = log.only_other_models()
@@ -104,24 +101,24 @@ def relabel(
         if number is not None:
             with contextlib.suppress(FeederError):  # it does not count anyway
                 judgements.undo(number)
-                if what is What.MODEL:
-                    announce(judgements, classifier)
         raise
+    for one in earlier:
+        judgements.undo(one.judgement_id)
     return plan
 
 
-def announce(judgements: JudgementLog, classifier: Classifier) -> int:
-    """The judgement that waits until a new model has seen the old pictures, begun if need be."""
-    for one in judgements.judgements(What.MODEL, state=State.PREPARING):
-        if one.settings.get("model") == classifier.bundle.digest:
-            return one.judgement_id
-    return _begin(judgements, classifier, Scope(), What.MODEL)
+def announce(judgements: JudgementLog, classifier: Classifier) -> None:
+    """Notes that a new model has seen old pictures, which are to be judged when it has seen all.
+
+    The note is a judgement without a verdict that never comes into force; another ends it.
+    """
+    if not is_announced(judgements, classifier.bundle.digest):
+        _begin(judgements, classifier, Scope(), What.MODEL)
 
 
 def is_announced(judgements: JudgementLog, model_digest: str) -> bool:
-    """Whether frames that a new model has seen wait to be judged."""
-    waiting = judgements.judgements(What.MODEL, state=State.PREPARING)
-    return any(one.settings.get("model") == model_digest for one in waiting)
+    """Whether frames that a new model has seen wait to be judged, or their judging broke off."""
+    return bool(_unfinished(judgements, What.MODEL, model_digest))
 
 
 def newest_in_force(judgements: JudgementLog) -> Judgement:
@@ -138,25 +135,21 @@ def newest_in_force(judgements: JudgementLog) -> Judgement:
     return in_force[0]
 
 
-def _clear(judgements: JudgementLog, classifier: Classifier, what: What) -> int | None:
-    """Ends what was interrupted; gives the judgement that was announced, if any."""
-    announced = None
-    for left in judgements.judgements(what, state=State.PREPARING):
-        if what is What.MODEL and left.settings.get("model") != classifier.bundle.digest:
-            continue  # of a model that may come back
-        if what is What.MODEL and not left.changed:
-            announced = left.judgement_id
-        else:
-            judgements.undo(left.judgement_id)
-    return announced
+def _unfinished(judgements: JudgementLog, what: What, model_digest: str) -> list[Judgement]:
+    """What was announced or broke off; a change to another model may still come to its end."""
+    found = judgements.judgements(what, state=State.PREPARING)
+    if what is What.MODEL:
+        return [one for one in found if one.settings.get("model") == model_digest]
+    return found
 
 
 def _begin(judgements: JudgementLog, classifier: Classifier, scope: Scope, what: What) -> int:
-    bundle = classifier.bundle
+    bundle, vocabulary = classifier.bundle, classifier.embeddings.digest
     judgements.observations.register_model(bundle.digest, bundle.manifest.name)
+    judgements.observations.register_vocabulary(vocabulary, classifier.labels)
     description = f"on {len(classifier.labels)} labels"
-    if what is What.MODEL:  # on the labels there are when it has seen all pictures
-        description = f"by the model {bundle.manifest.name}"
+    if what is What.MODEL:
+        description = f"by the model {bundle.manifest.name}, {description}"
     if scope.deployment is not None:
         description += f", {scope.deployment}"
     for word, instant in (("from", scope.since), ("until", scope.until)):
@@ -168,7 +161,7 @@ def _begin(judgements: JudgementLog, classifier: Classifier, scope: Scope, what:
         made_by=bundle.manifest.name,
         settings={"model": bundle.digest, "thresholds": classifier.thresholds.model_dump()},
         model_digest=bundle.digest,
-        vocabulary_digest=classifier.embeddings.digest if what is What.RELABEL else "",
+        vocabulary_digest=vocabulary,
     )
 
 

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,9 +21,16 @@ from feeder.classifier import Classifier, Context, choose_vocabulary
 from feeder.domain import Kind, Label, ObservationType
 from feeder.errors import LogbookError
 from feeder.judge_again import HAIR, Plan
-from feeder.judgement_log import Judgement, JudgementLog, State
+from feeder.judgement_log import Judgement, JudgementLog, State, What
 from feeder.log_reader import LogReader, Query
-from feeder.relabel import BATCH, newest_in_force, relabel, sole_judge
+from feeder.relabel import (
+    BATCH,
+    announce,
+    is_announced,
+    newest_in_force,
+    relabel,
+    sole_judge,
+)
 from feeder.verdict_log import Scope, Verdict, VerdictLog
 from feeder.vocabulary import Vocabulary
 from tests.conftest import FakeClock
@@ -245,6 +254,24 @@ def test_judgements_are_undone_from_the_newest(history: History) -> None:
         assert history.rows() == first
         with pytest.raises(LogbookError, match="nothing to undo"):
             newest_in_force(opened)
+
+
+def test_the_newest_is_what_came_last(history: History, other_clip: Path, time: FakeClock) -> None:
+    """A change of model announced before a relabel, and judged after it, is undone before it."""
+    classifier = history.classifier()
+    with JudgementLog.open(history.path) as opened:
+        announce(opened, classifier)
+        history.relabel(history.classifier(vocabulary("robin")))
+        before = history.rows()
+        with closing(sqlite3.connect(history.path)) as connection, connection:
+            connection.execute("UPDATE observation SET model_id = NULL WHERE media_id = 5")
+        history.relabel(classifier, Scope(other_models=True), what=What.MODEL)
+        assert not is_announced(opened, classifier.bundle.digest)
+        newest = newest_in_force(opened)
+        assert (newest.what, newest.frames, newest.changed) == (What.MODEL, 1, 1)
+        opened.undo(newest.judgement_id)
+    after = history.rows()
+    assert {one for one in after if after[one] != before[one]} <= {5}
 
 
 @pytest.mark.usefixtures("small_windows")

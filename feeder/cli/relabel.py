@@ -55,7 +55,7 @@ from feeder.verdict_log import Scope
 @click.option("--undo", is_flag=True, help="Let the newest judgement in force count no longer.")
 @click.option("--list", "as_list", is_flag=True, help="Show what was judged again.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON, times in UTC.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, times in UTC, and do not ask.")
 @click.pass_obj
 def command(
     path: Path,
@@ -76,6 +76,8 @@ def command(
     one; what people have named stays. All of it counts at once at the end, and --undo takes it
     back. The daemon may run meanwhile. WHEN is as in `feeder sightings`.
     """
+    if dry_run and (embed or undo):
+        raise click.UsageError("--dry-run goes with neither --embed nor --undo.")
     settings = config.load(path)
     if as_list:
         _list(settings, as_json=as_json)
@@ -91,7 +93,7 @@ def command(
     if seen:
         _judge_seen(settings, classifier)
         return
-    if dry_run or _asks(yes):
+    if dry_run or _asks(yes or as_json):
         with progress_bar() as progress:
             plan = preview(settings.database, settings.cache, classifier, scope, progress)
         if dry_run or not plan.changed:
@@ -200,6 +202,8 @@ def _undo(settings: Settings, *, yes: bool) -> None:
 def _list(settings: Settings, *, as_json: bool) -> None:
     with JudgementLog.open(settings.database) as judgements:
         rows = judgements.judgements(*BY_MACHINE)
+    # An announcement without a verdict is worth a line only while it waits.
+    rows = [row for row in rows if row.changed or row.state is State.PREPARING]
     if as_json:
         write_json([asdict(row) for row in rows])
         return
