@@ -6,12 +6,13 @@ Makes a log of so many frames without pictures (2 GB a million; `made_log`), jud
 and judges it again by `feeder relabel`: with and without the copy of the embeddings in the cache,
 and with a label taken out that a fifth of the frames show. Beside it a bare numpy process
 multiplies the same vectors, from a plain float32 file, with the labels' and takes the best. Each
-is a process of its own; frames a second and peak resident memory are given, and their ratios.
+is a process of its own; time, processor time and peak resident memory are given, and their ratios.
 Linux alone: memory is read from /proc.
 """
 
 import argparse
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -47,10 +48,13 @@ print(best[:3])
 
 
 def measure(command: Sequence[str]) -> dict[str, Any]:
-    """Seconds and peak megabytes (10^6 bytes) of a process: resident, and what of it is its own."""
+    """A process's seconds, processor seconds and peak megabytes (10^6 bytes).
+
+    Resident are all its pages; its own are those that are no file's.
+    """
     peak = {"VmHWM": 0, "RssAnon": 0}
     with tempfile.TemporaryFile("w+") as output:
-        began = time.monotonic()
+        began, used = time.monotonic(), _processor_seconds()
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL)
         while process.poll() is None:
             try:
@@ -64,15 +68,22 @@ def measure(command: Sequence[str]) -> dict[str, Any]:
             time.sleep(LOOK_SECONDS)
         if process.wait():
             raise SystemExit(f"{' '.join(command)} failed")
-        seconds = time.monotonic() - began
+        seconds, cpu = time.monotonic() - began, _processor_seconds() - used
         output.seek(0)
         said = output.read()
     return {
         "seconds": seconds,
+        "cpu": cpu,
         "resident_mb": peak["VmHWM"] / 1e6,
         "own_mb": peak["RssAnon"] / 1e6,
         "said": said,
     }
+
+
+def _processor_seconds() -> float:
+    """What all processes that were waited for have used so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def prepare(work: Path, frames: int) -> Settings:
@@ -124,14 +135,27 @@ def main() -> None:
     measured["a label less, first time"] = measure([*feeder, "relabel", "--json"])
     base = next(iter(measured.values()))
     table(
-        ("", "changed", "seconds", "frames a second", "time", "peak MB", "own MB", "memory"),
+        (
+            "",
+            "changed",
+            "seconds",
+            "CPU s",
+            "frames a second",
+            "time",
+            "CPU",
+            "peak MB",
+            "own MB",
+            "memory",
+        ),
         [
             (
                 name,
                 json.loads(one["said"])["changed"] if one is not base else "",
                 f"{one['seconds']:.1f}",
+                f"{one['cpu']:.1f}",
                 f"{options.frames / one['seconds']:.0f}",
                 f"{one['seconds'] / base['seconds']:.1f}",
+                f"{one['cpu'] / base['cpu']:.1f}",
                 f"{one['resident_mb']:.0f}",
                 f"{one['own_mb']:.0f}",
                 f"{one['resident_mb'] / base['resident_mb']:.1f}",

@@ -11,7 +11,7 @@ EXAMPLES = 3
 
 
 def show(plan: Plan, *, done: bool) -> None:
-    """Prints the changes, the most frequent first, and what was left as it is."""
+    """Prints the changes, the most frequent first, and what stays as it is."""
     if plan.changes:
         table(
             ("from", "to", "frames", "newest"),
@@ -20,8 +20,7 @@ def show(plan: Plan, *, done: bool) -> None:
                 for one in plan.changes
             ],
         )
-    changed = "changed" if done else "would change"
-    say(f"{plan.changed} of {count(plan.frames, 'frame')} {changed}")
+    say(summary(plan, done=done))
     if plan.by_person:
         note(f"as people have said, and left so: {count(plan.by_person, 'frame')}")
     if plan.elsewhere:
@@ -29,6 +28,12 @@ def show(plan: Plan, *, done: bool) -> None:
             f"seen by another model only, and left as they are: {count(plan.elsewhere, 'frame')};"
             " `feeder relabel --embed` shows this one their pictures"
         )
+
+
+def summary(plan: Plan, *, done: bool) -> str:
+    """How many frames changed, or would, of how many."""
+    changed = "changed" if done else "would change"
+    return f"{plan.changed} of {count(plan.frames, 'frame')} {changed}"
 
 
 def to_json(plan: Plan) -> dict[str, Any]:

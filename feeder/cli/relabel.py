@@ -93,7 +93,8 @@ def command(
     if seen:
         _judge_seen(settings, classifier)
         return
-    if dry_run or _asks(yes or as_json):
+    asks = _asks(yes or as_json)
+    if dry_run or asks:
         with progress_bar() as progress:
             plan = preview(settings.database, settings.cache, classifier, scope, progress)
         if dry_run or not plan.changed:
@@ -103,7 +104,10 @@ def command(
         click.confirm("Judge them again?", abort=True, err=True)
     with sole_judge(settings.database):
         plan = _judge(settings, classifier, scope, What.RELABEL)
-    _show(plan, as_json=as_json, done=True)
+    if asks:  # the table stands above already
+        say(plan_output.summary(plan, done=True))
+    else:
+        _show(plan, as_json=as_json, done=True)
 
 
 def _judge(settings: Settings, classifier: Classifier, scope: Scope, what: What) -> Plan:
