@@ -65,7 +65,12 @@ class Classifier:
         calibrated: Mapping[str, tuple[Thresholds, float]] | None = None,
         top: int = 5,
         localities: Mapping[str, Locality] | None = None,
+        lazy: bool = False,
     ) -> None:
+        """With `lazy` the image encoder is loaded, and may be refused, at the first picture only.
+
+        Judging embeddings again needs none.
+        """
         self.bundle = bundle
         self.thresholds = thresholds or bundle.manifest.thresholds
         self._calibrated = calibrated or {}
@@ -85,7 +90,8 @@ class Classifier:
         """What is to be expected at the deployments that have a region, by their names."""
         self._contexts: dict[tuple[str, int | None], Context] = {}
         self.__dict__.pop("_text_encoder", None)
-        self._image_encoder = ImageEncoder(bundle, precision, threads, cache)
+        if not lazy:
+            _ = self._image_encoder
 
     @classmethod
     def load(
@@ -203,20 +209,22 @@ class Classifier:
 
         `embeddings` float32 [n, d] and `probabilities` float32 [n, labels] are those of `said`.
         """
-        vectors = self.embeddings
+        vectors, chosen = self.embeddings, np.fromiter(rows, np.int64)
         has_birds = bool(self.choices.are(Kind.BIRD).any())
-        for row in rows:
-            cosine = np.full(len(self.labels), -1.0, np.float32)
-            np.maximum.at(cosine, vectors.owner, vectors.vectors @ embeddings[row])
+        starts = np.flatnonzero(np.diff(vectors.owner, prepend=-1))
+        cosines = np.maximum.reduceat(embeddings[chosen] @ vectors.vectors.T, starts, axis=1)
+        best = verdicts.top(probabilities[chosen], self._top)
+        unweighed = self._unweighed(embeddings[chosen], said.context)
+        for place, row in enumerate(chosen.tolist()):
             candidates = tuple(
-                Candidate(self.labels[i], float(probabilities[row, i]), float(cosine[i]))
-                for i in verdicts.top(probabilities[row], self._top)
+                Candidate(self.labels[i], float(probabilities[row, i]), float(cosines[place, i]))
+                for i in best[place]
             )
             label, share = said.label(row), float(said.named_probability[row])
             named = None if label is None else Candidate(label, share, candidates[0].cosine)
             yield Prediction(
                 said.type(row),
-                said.reason(row, self._unweighed(embeddings[row], said.context)),
+                said.reason(row, None if unweighed is None else unweighed[place]),
                 candidates,
                 candidates[0] if label is candidates[0].label else named,
                 bird_probability=float(said.bird[row]) if has_birds else None,
@@ -260,12 +268,11 @@ class Classifier:
             unlikely=tuple(np.where(blocked, species_prior.BLOCKED, unlikely).tolist()),
         )
 
-    def _unweighed(self, embedding: Vectors, context: Context | None) -> Vectors | None:
-        """A picture's probabilities, float32 [labels], without the prior; None if there is none."""
+    def _unweighed(self, embeddings: Vectors, context: Context | None) -> Vectors | None:
+        """Probabilities, float32 [n, labels], without the prior; None where there is none."""
         if context is None or context.log_prior is None:
             return None
-        (shares,) = self.probabilities(embedding[None], replace(context, log_prior=None))
-        return np.asarray(shares, np.float32)
+        return self.probabilities(embeddings, replace(context, log_prior=None))
 
     @cached_property
     def choices(self) -> Choices:
@@ -284,6 +291,10 @@ class Classifier:
 
     def _embed_texts(self, prompts: Sequence[str]) -> Vectors:
         return self._prompts.embed(prompts, lambda new: self._text_encoder.embed(new))
+
+    @cached_property
+    def _image_encoder(self) -> ImageEncoder:
+        return ImageEncoder(self.bundle, self._precision, self._threads, self._cache)
 
     @cached_property
     def _text_encoder(self) -> TextEncoder:
@@ -335,9 +346,12 @@ def _certainty(prediction: Prediction) -> tuple[bool, float]:
 
 def _summed_softmax(logits: Vectors, owner: npt.NDArray[np.int64]) -> Vectors:
     """Softmax over rows [n, rows], then each label's rows summed: [n, labels]."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares = shifted / shifted.sum(axis=1, keepdims=True)
+    shares: Vectors = logits - logits.max(axis=1, keepdims=True)
+    np.exp(shares, out=shares)
+    shares /= shares.sum(axis=1, keepdims=True)
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    if len(starts) == len(owner):
+        return shares
     return np.asarray(np.add.reduceat(shares, starts, axis=1), np.float32)
 
 

@@ -83,6 +83,9 @@ class ModelSection(_Section):
     look_twice: bool = Field(
         True, description="judge also the part of a frame that changed; the surer verdict counts"
     )
+    embed_again: bool = Field(
+        True, description="show a new model the old pictures, too, while nothing else is to do"
+    )
 
 
 class ThresholdsSection(_Section):

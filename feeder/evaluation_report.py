@@ -1,15 +1,10 @@
 """An evaluation as one HTML file that needs nothing beside it, or as Markdown tables."""
 
-import base64
-import hashlib
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.resources import files
+from datetime import datetime
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
-
+from feeder import pages
 from feeder.domain import Kind
 from feeder.evaluate import Evaluation, Judged
 from feeder.labelled import kind_of, name_of
@@ -87,17 +82,14 @@ def render(evaluation: Evaluation, made: datetime) -> str:
     Names are escaped, styles and pictures are inline, and a content security policy allows
     nothing else. `made` is the instant to show, with a time zone.
     """
-    style = files("feeder").joinpath("templates/evaluation.css").read_text(encoding="utf-8")
     wrong = sorted(
         (one for one in evaluation.judged if not one.right), key=lambda one: -one.probability
     )
-    return _template(
-        "evaluation.html.j2"
-    ).render(
+    return pages.render(
+        "evaluation",
+        made,
+        _FILTERS,
         evaluation=evaluation,
-        made=made.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        style=Markup(style),  # ours, not a picture's or a label's
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         rows=_rows(evaluation),
         only_said=_only_said(evaluation),
         matrix=_matrix(evaluation),
@@ -127,19 +119,7 @@ def render_markdown(evaluation: Evaluation) -> str:
         )
         if support
     ]
-    return _template("evaluation.md.j2").render(evaluation=evaluation, labels=labels)
-
-
-def _template(name: str) -> Template:
-    environment = Environment(
-        loader=PackageLoader("feeder"),
-        autoescape=name.endswith("html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "interval": _interval, "name": name_of}
-    return environment.get_template(name)
+    return pages.render_markdown("evaluation", _FILTERS, evaluation=evaluation, labels=labels)
 
 
 def _rows(evaluation: Evaluation) -> list[Row]:
@@ -246,3 +226,6 @@ def _interval(bounds: tuple[float, float] | None) -> str:
         return "none"
     low, high = bounds
     return f"{100 * low:.1f}\N{EN DASH}{_percent(high)}"
+
+
+_FILTERS: pages.Filters = {"percent": _percent, "interval": _interval, "name": name_of}

@@ -6,7 +6,7 @@ its own, and each of its transactions short, so that it can write while the daem
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from feeder import schema
 from feeder.clock import Clock, parse_utc, utc_text
-from feeder.domain import Label, ObservationType, Prediction
+from feeder.domain import Label, ObservationType, Prediction, Vectors
 from feeder.errors import LogbookError
 from feeder.log_file import explained
 from feeder.observation_log import ObservationLog
@@ -59,13 +59,13 @@ class Judgement:
 class JudgementLog:
     """Writes judgements. Raises LogUnavailable or LogDamaged as the log does."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, patience: float = PATIENCE_SECONDS) -> None:
         self._path = path
         self._clock = clock
         if not path.exists():
             raise LogbookError(f"There is no log at {path} yet.", "`feeder run` starts one.")
         with explained(path):
-            self._connection = sqlite3.connect(path, timeout=PATIENCE_SECONDS, isolation_level=None)
+            self._connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             version = schema.check(self._connection, path)
@@ -78,9 +78,14 @@ class JudgementLog:
         """Where models and vocabularies are registered before `observe`."""
 
     @classmethod
-    def open(cls, path: Path, clock: Clock | None = None) -> Self:
-        """Opens the log that is at `path`. Raises LogbookError where none of this release is."""
-        return cls(path, clock or Clock())
+    def open(
+        cls, path: Path, clock: Clock | None = None, *, patience: float = PATIENCE_SECONDS
+    ) -> Self:
+        """Opens the log that is at `path`. Raises LogbookError where none of this release is.
+
+        A transaction waits at most `patience` seconds for another's, then LogUnavailable is raised.
+        """
+        return cls(path, clock or Clock(), patience)
 
     def close(self) -> None:
         """Lets go of the log."""
@@ -119,12 +124,20 @@ class JudgementLog:
             ).fetchone()
         return int(row[0])
 
-    def observe(self, judgement_id: int, rows: Iterable[tuple[int, Prediction]]) -> None:
-        """Adds a machine's verdicts on frames, by media id, in one transaction."""
+    def observe(self, judgement_id: int, rows: Sequence[tuple[int, Prediction]]) -> None:
+        """Adds a machine's verdicts on frames, by media id, in one transaction.
+
+        Their embeddings are left out: they are what was judged, and in the log.
+        """
         at = self._clock.now()
         with self._writing():
-            for media_id, prediction in rows:
-                self.observations.add(media_id, prediction, at, judgement_id)
+            self.observations.add_many(rows, at, judgement_id)
+
+    def keep_embeddings(self, model_digest: str, vectors: Mapping[int, Vectors]) -> None:
+        """Adds a registered model's unit vectors, float32 [d], by media id, in one transaction."""
+        with self._writing():
+            for media_id, vector in vectors.items():
+                self.observations.add_embedding(media_id, model_digest, vector)
 
     def observe_as_person(
         self,

@@ -3,13 +3,12 @@ embeddings. It writes on a connection of its owner's, within the owner's transac
 
 import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import astuple
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from feeder.clock import utc_text
-from feeder.domain import Label, ObservationType, Prediction
+from feeder.domain import Box, Label, ObservationType, Prediction, Vectors
 
 
 class ObservationLog:
@@ -20,6 +19,7 @@ class ObservationLog:
         self._names: dict[str, str] = {}
         self._named_last: dict[str, str] = {}  # the key of the newest model and vocabulary
         self._ids: dict[str, int] = {}
+        self._model_names: dict[int, str] = {}
 
     def register_vocabulary(self, digest: str, labels: Sequence[Label]) -> None:
         """Says what a vocabulary digest stands for; written with the first row that bears it."""
@@ -41,6 +41,7 @@ class ObservationLog:
         """After a rollback, or to go on with another file: ids are looked up anew."""
         self._connection = connection
         self._ids.clear()
+        self._model_names.clear()
 
     def add(
         self,
@@ -53,14 +54,19 @@ class ObservationLog:
 
         One that is there already, of the same model, vocabulary and judgement, stays as it is.
         """
-        shown = prediction.named or prediction.best
-        model_id = self.model_id(prediction.model_digest)
-        runners_up = [
-            {"label": other.label.name, "probability": round(other.probability, 4)}
-            for other in prediction.candidates
-            if other is not shown
-        ]
-        self._connection.execute(
+        self.add_many([(media_id, prediction)], at, judgement_id)
+        if prediction.embedding is not None:
+            self.add_embedding(media_id, prediction.model_digest, prediction.embedding)
+
+    def add_many(
+        self,
+        rows: Iterable[tuple[int, Prediction]],
+        at: datetime,
+        judgement_id: int | None = None,
+    ) -> None:
+        """Verdicts on many frames, by media id, without their embeddings; else as `add`."""
+        text = utc_text(at)
+        self._connection.executemany(
             "INSERT INTO observation (media_id, judgement_id, observation_type, label,"
             " scientific_name, ebird_code, kind, classification_method, classified_by,"
             " classification_timestamp, classification_probability, bird_probability, margin,"
@@ -69,30 +75,43 @@ class ObservationLog:
             " VALUES (?, ?, ?, ?, ?, ?, ?, 'machine', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             # Not OR IGNORE, which would also pass over a verdict that breaks a rule.
             " ON CONFLICT DO NOTHING",
-            (
-                media_id,
-                judgement_id,
-                prediction.observation_type.value,
-                *_described(shown.label if shown else None),
-                self._model_name(model_id),
-                utc_text(at),
-                shown.probability if shown else None,
-                prediction.bird_probability,
-                prediction.margin,
-                shown.cosine if shown else None,
-                prediction.reason,
-                json.dumps(runners_up),
-                model_id,
-                self.vocabulary_id(prediction.vocabulary_digest),
-                *(astuple(prediction.region) if prediction.region else (None,) * 4),
-            ),
+            [self._row(media_id, prediction, text, judgement_id) for media_id, prediction in rows],
         )
-        if prediction.embedding is not None:
-            vector = prediction.embedding.astype("<f2").tobytes()
-            self._connection.execute(
-                "INSERT INTO embedding VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (media_id, model_id, vector),
-            )
+
+    def add_embedding(self, media_id: int, model_digest: str, vector: Vectors) -> None:
+        """A frame's unit vector, float32 [d], of a registered model; one there already stays."""
+        self._connection.execute(
+            "INSERT INTO embedding VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (media_id, self.model_id(model_digest), vector.astype("<f2").tobytes()),
+        )
+
+    def _row(
+        self, media_id: int, prediction: Prediction, at: str, judgement_id: int | None
+    ) -> tuple[Any, ...]:
+        shown = prediction.named or prediction.best
+        model_id = self.model_id(prediction.model_digest)
+        runners_up = [
+            {"label": other.label.name, "probability": round(other.probability, 4)}
+            for other in prediction.candidates
+            if other is not shown
+        ]
+        return (
+            media_id,
+            judgement_id,
+            prediction.observation_type.value,
+            *_described(shown.label if shown else None),
+            self._model_name(model_id),
+            at,
+            shown.probability if shown else None,
+            prediction.bird_probability,
+            prediction.margin,
+            shown.cosine if shown else None,
+            prediction.reason,
+            json.dumps(runners_up),
+            model_id,
+            self.vocabulary_id(prediction.vocabulary_digest),
+            *(_box(prediction.region) if prediction.region else (None,) * 4),
+        )
 
     def add_by_person(
         self,
@@ -152,8 +171,14 @@ class ObservationLog:
     def _model_name(self, model_id: int | None) -> str:
         if model_id is None:
             return "feeder"
-        sql = "SELECT name FROM model WHERE model_id = ?"
-        return str(self._connection.execute(sql, (model_id,)).fetchone()[0])
+        if model_id not in self._model_names:
+            sql = "SELECT name FROM model WHERE model_id = ?"
+            (self._model_names[model_id],) = self._connection.execute(sql, (model_id,)).fetchone()
+        return self._model_names[model_id]
+
+
+def _box(region: Box) -> tuple[float, ...]:
+    return region.x, region.y, region.width, region.height
 
 
 def _described(label: Label | None) -> tuple[Any, ...]:

@@ -56,6 +56,16 @@ class Choices:
         """Which of the labels are of a kind, bool [labels]."""
         return np.array([label.kind is kind for label in self.labels], bool)
 
+    @cached_property
+    def sums(self) -> Vectors:
+        """Which labels add up to a bird, to a blank, to each group: 0 or 1, float32 [labels, n].
+
+        One product with all of them takes a tenth of the time of one with each.
+        """
+        places = np.arange(len(self.labels))
+        groups = [np.isin(places, members) for _, members in self.groups]
+        return np.stack([self.are(Kind.BIRD), self.are(Kind.BLANK), *groups], 1).astype(np.float32)
+
 
 @dataclass(frozen=True)
 class Verdicts:
@@ -141,18 +151,16 @@ def decide(
 ) -> Verdicts:
     """The verdicts on n pictures, from the labels' probabilities, float32 [n, labels].
 
-    `context` is what these owe to place and season, for the reasons to tell.
-
     A closed list always names something; `blank`, `unknown` and an unidentified bird are how the
     program declines. Where no species is sure, the first of the groups that is takes its place.
+    `context` is what the probabilities owe to place and season, for the reasons to tell.
     """
     rows = np.arange(len(probabilities))
     best = probabilities.argmax(axis=1)
     # As float64, for thresholds are: 0.55 as float32 is more than 0.55.
     first = probabilities[rows, best].astype(np.float64)
     margin = first - _second(probabilities, best)
-    mass = {kind: _sum(probabilities, choices.are(kind)) for kind in (Kind.BIRD, Kind.BLANK)}
-    bird, blank = mass[Kind.BIRD], mass[Kind.BLANK]
+    bird, blank, *groups = (probabilities @ choices.sums).astype(np.float64).T
 
     best_is = {kind: choices.are(kind)[best] for kind in Kind}
     doubt = np.select(
@@ -174,8 +182,7 @@ def decide(
     named[is_bird] = len(choices.names) - 1
     share[is_bird] = bird[is_bird]
     # From the last to the first, so that the first sure one, the smallest, stays.
-    for place, (_, members) in reversed(list(enumerate(choices.groups))):
-        summed = _sum(probabilities, np.isin(np.arange(len(choices.labels)), members))
+    for place, summed in reversed(list(enumerate(groups))):
         is_group = is_bird & (summed >= at.label)
         named[is_group] = len(choices.labels) + place
         share[is_group] = summed[is_group]
@@ -191,9 +198,9 @@ def decide(
     )
 
 
-def top(probabilities: Vectors, k: int) -> list[int]:
-    """The places of the k best labels of one picture, float32 [labels], best first."""
-    return [int(place) for place in np.argsort(-probabilities, kind="stable")[:k]]
+def top(probabilities: Vectors, k: int) -> npt.NDArray[np.int64]:
+    """The places of the k best labels of each picture, float32 [n, labels]: int64 [n, k]."""
+    return np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
 
 
 def _second(probabilities: Vectors, best: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -201,7 +208,3 @@ def _second(probabilities: Vectors, best: npt.NDArray[np.int64]) -> npt.NDArray[
     rest = probabilities.copy()
     rest[np.arange(len(rest)), best] = 0
     return np.asarray(rest.max(axis=1), np.float64)
-
-
-def _sum(probabilities: Vectors, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    return np.asarray(probabilities @ chosen.astype(np.float32), np.float64)

@@ -134,12 +134,7 @@ def read(
         groups += included.groups
     _check_unique(labels, path)
     templates = tuple(file.templates) or DEFAULT_TEMPLATES
-    for template in templates:
-        if "{label}" not in template:
-            raise VocabularyError(
-                f"{path}: the template {template!r} has no {{label}}.",
-                'Write it like "a photo of a {label}.".',
-            )
+    check_templates(templates, path)
     return Vocabulary(file.title or path.stem, templates, tuple(labels), tuple(groups))
 
 
@@ -173,6 +168,16 @@ def with_own(vocabulary: Vocabulary, path: Path) -> Vocabulary:
     # Like a removal, a block may be meant for another vocabulary.
     blocked = frozenset(label.name for label in map(changed.find, file.block) if label is not None)
     return replace(changed, blocked=blocked)
+
+
+def check_templates(templates: Iterable[str], where: object) -> None:
+    """Raises VocabularyError, naming `where` they stand, for a template without `{label}`."""
+    for template in templates:
+        if "{label}" not in template:
+            raise VocabularyError(
+                f"{where}: the template {template!r} has no {{label}}.",
+                'Write it like "a photo of a {label}.".',
+            )
 
 
 def locate(name: str, folders: Iterable[Path]) -> Path:

@@ -54,6 +54,12 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_clip(tmp_path_factory.mktemp("models") / "tiny")
 
 
+@pytest.fixture(scope="session")
+def other_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another such bundle, whose embeddings mean something else."""
+    return make_tiny_clip(tmp_path_factory.mktemp("models") / "other", seed=1)
+
+
 @dataclass
 class FakeClock:
     """A clock that moves when told to."""

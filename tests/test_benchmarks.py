@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.contenders import BASELINE, CONTENDERS
+from benchmarks.made_log import make_log
 from benchmarks.summary import disagreements, summarise
+from feeder import label_edits
+from feeder.classifier import Classifier
+from feeder.label_embeddings import bundle_labels
+from feeder.relabel import preview
+from feeder.verdict_log import Scope
 from tests import torch_models
 from tests.pictures import camera_picture
 
@@ -65,3 +71,17 @@ def test_searches_agree() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Feeder" in done.stdout
+
+
+def test_a_made_log_is_judged_as_it_was_made(tmp_path: Path) -> None:
+    """The log that judging again is measured on keeps its verdicts, and changes with a label."""
+    classifier = Classifier.load("starter", threads=1)
+    log = tmp_path / "feeder.db"
+    make_log(log, classifier, 400, often="House Finch")
+    again = preview(log, tmp_path / "cache", classifier, Scope())
+    assert (again.frames, again.changed) == (400, 0)
+    labels = bundle_labels(classifier.bundle)
+    fewer = label_edits.remove(labels, "House Finch")
+    other = Classifier(classifier.bundle, fewer, threads=1, lazy=True)
+    changed = preview(log, tmp_path / "cache", other, Scope()).changed
+    assert 0.1 < changed / 400 < 0.3

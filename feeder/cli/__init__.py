@@ -30,6 +30,7 @@ DEFAULT_CONFIG = "config.toml"
             "prune": "feeder.cli.prune:prune",
             "labels": "feeder.cli.labels:labels",
             "region": "feeder.cli.region:region",
+            "relabel": "feeder.cli.relabel:command",
             "eval": "feeder.cli.evaluate:evaluate",
             "model": "feeder.cli.model:model",
             "doctor": "feeder.cli.doctor:doctor",

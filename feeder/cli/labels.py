@@ -2,20 +2,20 @@
 
 import hashlib
 import re
-from collections import Counter
 from pathlib import Path
 
 import click
-from rich.progress import track
 
-from feeder import confusable, decoder, label_embeddings, own_labels
+from feeder import confusable, label_embeddings, own_labels
 from feeder.cli.check_labels import check_labels
-from feeder.cli.output import err, examples, note, say, table, write_json
+from feeder.cli.label_photos import read_photos, usual_kind
+from feeder.cli.labels_preview import preview
+from feeder.cli.output import examples, note, say, table, write_json
 from feeder.cli.wiring import load_or_default, open_bundle, open_classifier, open_vocabulary
 from feeder.config import Settings
-from feeder.domain import Kind, Label, Vectors
-from feeder.errors import BadFrame, VocabularyError
-from feeder.vocabulary import Vocabulary, spelling
+from feeder.domain import Kind, Label
+from feeder.errors import VocabularyError
+from feeder.vocabulary import spelling
 
 _AT_RELOAD = "A daemon that runs takes it up when it is reloaded: systemctl --user reload feeder"
 
@@ -28,10 +28,14 @@ _AT_RELOAD = "A daemon that runs takes it up when it is reloaded: systemctl --us
         'feeder labels remove "House Finch"',
         'feeder labels block "Red-vented Bulbul"',
         "feeder labels check",
+        'feeder labels preview --remove "House Finch"    # what it would change in the log',
     )
 )
 def labels() -> None:
     """Lists, adds, removes, blocks and checks labels. A running daemon takes them up at SIGHUP."""
+
+
+labels.add_command(preview)
 
 
 @labels.command("list", epilog=examples("feeder labels list", "feeder labels list --json"))
@@ -135,7 +139,7 @@ def add_label(
         raise label_embeddings.cannot_read(bundle, name)
     label = Label(
         name=name,
-        kind=Kind(kind) if kind else _usual_kind(vocabulary),
+        kind=Kind(kind) if kind else usual_kind(vocabulary),
         scientific_name=scientific,
         ebird_code=ebird,
         prompts=prompts,
@@ -199,27 +203,10 @@ def unblock_label(path: Path, name: str) -> None:
 labels.add_command(check_labels)
 
 
-def _usual_kind(vocabulary: Vocabulary) -> Kind:
-    (kind, _), *_ = Counter(label.kind for label in vocabulary.labels).most_common(1)
-    return kind
-
-
 def _learn(settings: Settings, name: str, photos: Path) -> Path:
     """Embeds the pictures of a folder and keeps the vectors beside the user's labels."""
     classifier = open_classifier(settings)
-    vectors: list[Vectors] = []
-    found = sorted(path for path in photos.rglob("*") if path.is_file())
-    for path in track(found, "reading photos", console=err, transient=True):
-        try:
-            vectors.append(classifier.embed([path])[0])
-        except BadFrame as bad:
-            note(f"left out: {bad}")
-    if len(vectors) < label_embeddings.MIN_PHOTOS:
-        raise VocabularyError(
-            f"{photos} holds {len(vectors)} readable pictures; {label_embeddings.MIN_PHOTOS} or "
-            "more are needed.",
-            f"Accepted are {', '.join(decoder.FORMATS)}; ten and more serve better.",
-        )
+    vectors = read_photos(classifier, photos)
     slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")
     # The digest keeps names apart that have no Latin letters to tell them by.
     digest = hashlib.sha256(spelling(name).encode()).hexdigest()[:8]

@@ -46,10 +46,12 @@ def check_sheet(sheet: Path | None) -> None:
         raise FeederError(f"There is no folder {sheet.parent} for the sheet.", "Make it first.")
 
 
-def write_sheet(sheet: Path, title: str, sections: Sequence[Section]) -> None:
+def write_sheet(
+    sheet: Path, title: str, sections: Sequence[Section], notes: Sequence[str] = ()
+) -> None:
     """Writes the contact sheet and says so."""
     try:
-        page = contact_sheet.render(title, sections, Clock().now())
+        page = contact_sheet.render(title, sections, Clock().now(), notes)
         sheet.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise FeederError(

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from feeder import config
+from feeder.backup import Restored
 from feeder.cli.output import examples
 from feeder.cli.run_output import Printer, greeting, line_of, log_to_stderr
 from feeder.cli.stand_in import open_station_somehow
@@ -17,6 +18,7 @@ from feeder.clock import Clock
 from feeder.config import Settings
 from feeder.daemon import Daemon
 from feeder.housekeeping import Housekeeping
+from feeder.model_change import ModelChange
 from feeder.model_watch import ModelWatch
 from feeder.picture_log import PictureLog
 from feeder.service_manager import notify
@@ -61,9 +63,17 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
     )
     if care.restored is not None:
         housekeeping.restored(care.restored.since)
+    model_change = ModelChange(
+        [sys.executable, "-m", "feeder", "--config", str(path), "relabel", "--seen", "--json"]
+    )
     logbook.on_commit = housekeeping.logged
     load = partial(open_station, logbook=logbook, on_recorded=housekeeping.met)
     station = open_station_somehow(settings, load)
+
+    def restored(done: Restored) -> None:
+        housekeeping.restored(done.since)
+        model_change.restart()
+
     printer = Printer()
     printer.say(greeting(station))
     daemon = Daemon(
@@ -72,13 +82,17 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
         load=lambda: load(config.load(path)),
         report=lambda frame, prediction, ms: printer.say(line_of(frame, prediction, ms)),
         timekeeper=timekeeper,
-        on_restored=lambda done: housekeeping.restored(done.since),
+        on_restored=restored,
     )
     daemon.chores = [
         lambda: housekeeping.turn(daemon.station.settings),
         ModelWatch(daemon, load),
+        lambda: model_change.turn(daemon.station),
     ]
-    daemon.run(once=once)
+    try:
+        daemon.run(once=once)
+    finally:
+        model_change.close()
     housekeeping.finish(whole=once)
 
 

@@ -46,13 +46,23 @@ def open_vocabulary(
 
 
 def open_classifier(
-    settings: Settings, model: str | None = None, vocabulary: str | None = None, top: int = 5
+    settings: Settings,
+    model: str | None = None,
+    vocabulary: str | Vocabulary | None = None,
+    top: int = 5,
+    *,
+    lazy: bool = False,
 ) -> Classifier:
-    """The configured classifier; `model` and `vocabulary` stand in for the configured ones."""
+    """The configured classifier; `model` and `vocabulary` stand in for the configured ones.
+
+    A `lazy` one, for judging embeddings, loads no image encoder before it sees a picture.
+    """
     bundle = open_bundle(settings, model)
+    if not isinstance(vocabulary, Vocabulary):
+        vocabulary = open_vocabulary(settings, bundle, vocabulary)
     return Classifier(
         bundle,
-        open_vocabulary(settings, bundle, vocabulary),
+        vocabulary,
         cache=settings.cache,
         precision=settings.model.precision,
         threads=settings.model.threads,
@@ -60,6 +70,7 @@ def open_classifier(
         calibrated=_calibrated(settings, bundle),
         top=top,
         localities=region.localities(settings),
+        lazy=lazy,
     )
 
 
@@ -130,7 +141,6 @@ def open_station(
         if folder.is_relative_to(settings.path.parent):
             _make_folder(folder)
     classifier = classifier or open_classifier(settings)
-    limits = settings.frames
     return Station(
         settings=settings,
         care=open_care(settings),
@@ -141,14 +151,18 @@ def open_station(
             are_recorded=logbook.has_paths,
             on_recorded=on_recorded,
         ),
-        reader=FrameReader(
-            DecoderProcess(
-                max_pixels=int(limits.max_megapixels * 1e6), timeout=limits.decode_seconds
-            ),
-            max_bytes=int(limits.max_megabytes * 1e6),
-            min_edge=classifier.min_edge,
-        ),
+        reader=open_reader(settings, classifier),
         classifier=classifier,
+    )
+
+
+def open_reader(settings: Settings, classifier: Classifier) -> FrameReader:
+    """What reads and decodes pictures for this classifier."""
+    limits = settings.frames
+    return FrameReader(
+        DecoderProcess(max_pixels=int(limits.max_megapixels * 1e6), timeout=limits.decode_seconds),
+        max_bytes=int(limits.max_megabytes * 1e6),
+        min_edge=classifier.min_edge,
     )
 
 
