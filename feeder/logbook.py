@@ -1,5 +1,6 @@
-"""The log, written frame by frame. `log_reader` reads it, `judgement_log` judges frames again,
-`observation_log` has the SQL that both write verdicts with, `picture_log` says where pictures lie,
+"""The log, written frame by frame. `log_reader` reads it, `verdict_log` the verdicts of many frames
+at once, `embedding_store` their embeddings; `judgement_log` judges frames again, `observation_log`
+has the SQL that both write verdicts with, `picture_log` says where pictures lie,
 `clock_ledger` has the clock's part; no other file but the schema and `salvage` holds any."""
 
 import os
