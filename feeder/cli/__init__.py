@@ -22,6 +22,8 @@ DEFAULT_CONFIG = "config.toml"
             "run": "feeder.cli.run:run",
             "classify": "feeder.cli.classify:classify",
             "sightings": "feeder.cli.sightings:sightings",
+            "visits": "feeder.cli.visits:visits",
+            "stats": "feeder.cli.stats:stats",
             "favorite": "feeder.cli.favorite:favorite",
             "prune": "feeder.cli.prune:prune",
             "labels": "feeder.cli.labels:labels",
