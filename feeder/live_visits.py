@@ -95,9 +95,12 @@ class LiveVisits:
         for sighting in recent(self._log, gap, MOST // 2):
             if sighting.media_id <= self._last_frame:
                 tracker.add(sighting)
-        for visit in tracker.visits():
+        for visit in reversed(tracker.visits()):
             if self._is_over(visit, gap):
                 tracker.forget(visit.media_ids)
+                if _place(visit) in self._under_way:  # it was said to have begun
+                    self._under_way.remove(_place(visit))
+                    self._ended(visit)
         self._tracker, self._visits, self._has_news = tracker, tracker.visits(), True
         self._under_way = set(map(_place, self._visits))
 

@@ -13,6 +13,7 @@ import click
 
 from feeder import vocabulary as vocabularies
 from feeder.cli.output import note
+from feeder.cli.wiring import open_bundle, open_vocabulary
 from feeder.clock import to_utc
 from feeder.config import Settings
 from feeder.domain import UNIDENTIFIED_BIRD, Label
@@ -86,26 +87,27 @@ class Selection:
 
 def select(
     settings: Settings,
+    vocabulary: Vocabulary | None,
     since: str | None,
     until: str | None,
     species: str | None,
     deployment: str | None,
 ) -> Selection:
-    """Reads the shared options.
+    """Reads the shared options; `vocabulary` knows what species are called.
 
-    Raises click.BadParameter for a time or camera that means nothing, VocabularyError for a name
-    that nothing is called, and LogbookError where there is no log yet.
+    Raises click.BadParameter for a time or camera that means nothing, and VocabularyError for a
+    name that nothing is called.
     """
     log = SightingLog(settings.database)
     configured = {one.name: one.zone for one in settings.deployments}
-    zones = {**log.zones(), **configured}
+    zones = {**(log.zones() if log.path.exists() else {}), **configured}
     if deployment is not None and deployment not in zones:
         raise click.BadParameter(f"there are: {', '.join(zones)}", param_hint="--deployment")
     zone = zones[deployment or settings.deployments[0].name]
     return Selection(
         instant(since, zone, "--since") if since else None,
         instant(until, zone, "--until", end=True) if until else None,
-        _called(species, settings, log) if species else None,
+        _called(species, vocabulary, log) if species else None,
         species,
         deployment,
         zones,
@@ -133,16 +135,8 @@ def instant(text: str, zone: ZoneInfo | None, option: str, *, end: bool = False)
     return moment.astimezone(UTC) if moment.tzinfo else to_utc(moment, zone)
 
 
-def groups(settings: Settings) -> Groups:
-    """The groups of the configured vocabulary, each with its members; none where it is refused."""
-    vocabulary = _vocabulary(settings)
-    return vocabularies.members(vocabulary) if vocabulary else {}
-
-
-def _vocabulary(settings: Settings) -> Vocabulary | None:
-    """The configured vocabulary; the log can be read without it."""
-    from feeder.cli.wiring import open_bundle, open_vocabulary  # what only some commands wait for
-
+def known_vocabulary(settings: Settings) -> Vocabulary | None:
+    """The configured vocabulary; None where it is refused: the log can be read without it."""
     try:
         return open_vocabulary(settings, open_bundle(settings))
     except FeederError as error:
@@ -150,14 +144,18 @@ def _vocabulary(settings: Settings) -> Vocabulary | None:
         return None
 
 
-def _called(text: str, settings: Settings, log: SightingLog) -> frozenset[str]:
+def groups(vocabulary: Vocabulary | None) -> Groups:
+    """The vocabulary's groups, each with its members; none without one."""
+    return vocabularies.members(vocabulary) if vocabulary else {}
+
+
+def _called(text: str, vocabulary: Vocabulary | None, log: SightingLog) -> frozenset[str]:
     """The names under which the log may have what the user calls `text`.
 
     A name, alias, scientific name or code of any vocabulary there was, in any spelling; then
     whatever else that label was called.
     """
     known: dict[str, list[Label]] = {}
-    vocabulary = _vocabulary(settings)
     current: list[Label] = []
     if vocabulary is not None:
         current = [*vocabulary.labels, *(group.label for group in vocabulary.groups)]

@@ -11,7 +11,7 @@ import click
 
 from feeder import config
 from feeder.cli.output import examples, local, percent, table, write_json
-from feeder.cli.selection import peeked, select, selecting, writing
+from feeder.cli.selection import known_vocabulary, peeked, select, selecting, writing
 from feeder.clock import utc_text
 from feeder.config import Settings
 from feeder.log_reader import LogReader, Query
@@ -53,7 +53,8 @@ def sightings(
     wrote before it knew the time.
     """
     settings = config.load(path)
-    chosen = select(settings, since, until, species, deployment)
+    vocabulary = known_vocabulary(settings) if species else None
+    chosen = select(settings, vocabulary, since, until, species, deployment)
     query = Query(
         since=chosen.since,
         until=chosen.until,

@@ -12,7 +12,7 @@ import click
 from feeder import config, visit_history
 from feeder.cli.output import err, examples, local, out, say, table, write_json
 from feeder.cli.plots import bars, heat
-from feeder.cli.selection import Selection, groups, select, selecting
+from feeder.cli.selection import Selection, groups, known_vocabulary, select, selecting
 from feeder.clock import to_local
 from feeder.domain import Kind, Label, Visit
 from feeder.sighting_log import SightingLog
@@ -68,8 +68,9 @@ def stats(
     deployment (of the first one without --deployment).
     """
     settings = config.load(path)
-    chosen = select(settings, since, until, species, deployment)
-    alike = groups(settings)
+    vocabulary = known_vocabulary(settings)
+    chosen = select(settings, vocabulary, since, until, species, deployment)
+    alike = groups(vocabulary)
     # What came first, and for how many days in a row, only the whole history knows.
     needs_history = as_json or by in (None, "first", "streak")
     query = VisitQuery(

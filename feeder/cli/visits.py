@@ -10,7 +10,7 @@ import click
 
 from feeder import config, visit_history
 from feeder.cli.output import examples, lasted, local, percent, table, write_json
-from feeder.cli.selection import groups, peeked, select, selecting, writing
+from feeder.cli.selection import groups, known_vocabulary, peeked, select, selecting, writing
 from feeder.clock import utc_text
 from feeder.domain import Visit
 from feeder.sighting_log import SightingLog
@@ -51,10 +51,11 @@ def visits(
     wrote before it knew the time.
     """
     settings = config.load(path)
-    chosen = select(settings, since, until, species, deployment)
+    vocabulary = known_vocabulary(settings)
+    chosen = select(settings, vocabulary, since, until, species, deployment)
     query = VisitQuery(chosen.since, chosen.until, chosen.labels, deployment, limit or None)
     log = SightingLog(settings.database)
-    found = peeked(visit_history.read(log, settings.visits.gap, groups(settings), query))
+    found = peeked(visit_history.read(log, settings.visits.gap, groups(vocabulary), query))
     if found is None:
         chosen.say_none("visits")
     rows: Iterator[Visit] = found or iter(())
