@@ -12,7 +12,7 @@ from pathlib import Path
 from feeder.clock import Clock
 from feeder.domain import Visit
 from feeder.errors import LogbookError
-from feeder.sighting_log import SightingLog
+from feeder.sighting_log import NEWS, SightingLog
 from feeder.visit_history import recent
 from feeder.visit_tracker import Tracker
 from feeder.visits import WINDOW, Groups
@@ -107,7 +107,7 @@ class LiveVisits:
     def _read(self) -> None:
         assert self._tracker is not None
         last, sightings = self._log.added(self._last_frame)
-        self._has_news = last > self._last_frame  # there may be more than it gave
+        self._has_news = last - self._last_frame == NEWS  # there may be more than it gave
         self._last_frame = last
         now = self._clock.monotonic()
         for sighting in sightings:

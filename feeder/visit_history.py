@@ -89,7 +89,7 @@ def _back_to_quiet(
     later = since
     for sighting in newest_first:
         at = sighting.captured_at
-        if at < since and _is_quiet(later - at, gap):
+        if _is_quiet(later - at, gap):
             return
         later = min(later, at)
         yield sighting

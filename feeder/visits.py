@@ -204,8 +204,7 @@ class Settling:
         listed = [name for name, _ in reading.sighting.runners_up]
         scores = self._scores(reading, near, [*rivals, *listed])
         best = max(rivals, key=lambda name: (scores[name], name))
-        within = self._groups.get(best, frozenset())
-        others = [scores[name] for name in listed if name not in rivals and name not in within]
+        others = [scores[name] for name in listed if name not in rivals]
         return own if max(others, default=0) > _LOUDER * scores[best] else rivals[best]
 
     def _may_be(self, vague: Label, label: Label) -> bool:

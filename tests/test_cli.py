@@ -28,6 +28,8 @@ COMMANDS = [
     ["run"],
     ["classify"],
     ["sightings"],
+    ["visits"],
+    ["stats"],
     ["favorite"],
     ["prune"],
     ["labels"],

@@ -1,6 +1,7 @@
 """Visits while they go on."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -12,6 +13,7 @@ from feeder.live_visits import LATE_SECONDS, LiveVisits
 from feeder.sighting_log import SightingLog
 from feeder.visits import visits
 from tests.conftest import FakeClock
+from tests.feeder_process import PATIENCE, FeederProcess, picture
 from tests.sightings import ROBIN, SPARROW, START, SightedLog
 
 GAP = timedelta(minutes=5)
@@ -148,12 +150,12 @@ def test_a_log_that_cannot_be_read_is_left_alone(feeder: Feeder) -> None:
 
 def test_a_changed_gap_applies_at_once(feeder: Feeder) -> None:
     """After a reload one that is over by the new gap ends, and the next begins."""
-    watch(feeder, 0, 10)
-    feeder.time.advance(170)
+    watch(feeder, 0, 10, 200, 210, 220)
+    feeder.time.advance(180)
     feeder.turn(timedelta(minutes=2))
-    assert feeder.said == ["European Robin began", "European Robin ended, 2"]
-    feeder.log.see(180)
-    feeder.log.see(181)
+    assert feeder.said == ["European Robin began", "European Robin ended, 3"]
+    feeder.log.see(400)
+    feeder.log.see(401)
     feeder.turn(timedelta(minutes=2))
     assert feeder.said[2:] == ["European Robin began"]
 
@@ -164,3 +166,20 @@ def test_the_end_of_a_single_run_says_what_is_there(feeder: Feeder) -> None:
     feeder.log.see(5)
     feeder.live.finish(GAP, {})
     assert feeder.said == ["European Robin began", "European Robin ended, 2"]
+
+
+def test_the_daemon_says_its_visits(write_config: Callable[..., Path]) -> None:
+    """A run on a backlog prints, after its frames, each visit with its length and its frames."""
+    config = write_config(thresholds="label = 0.0\nbird = 0.0\nblank = 1.0")
+    process = FeederProcess(config)
+    process.folder.mkdir()
+    for number, seconds in enumerate((0, 30, 4000)):
+        taken = START.timestamp() + seconds
+        os.utime(picture(process.folder / f"{number}.jpg", number), (taken, taken))
+    process.start("--once")
+    assert process.process is not None
+    assert process.process.wait(PATIENCE) == 0
+    lines = [line for line in process.said().splitlines() if "visited for" in line]
+    assert len(lines) == 2
+    assert "visited for 30 s, 2 frames, " in lines[0]
+    assert "visited for 0 s, 1 frame, " in lines[1]

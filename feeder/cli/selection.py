@@ -25,8 +25,16 @@ from feeder.vocabulary import Vocabulary, spelling
 Row = TypeVar("Row")
 
 
+WHEN = """
+
+    WHEN is `today`, `yesterday`, `2026-05-01` or `2026-05-01T06:30`, in the zone of the
+    deployment (of the first one without --deployment).
+    """
+
+
 def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --since, --until, --species and --deployment to a command."""
+    """Adds --since, --until, --species and --deployment to a command, and what they take."""
+    command.__doc__ = (command.__doc__ or "").rstrip() + WHEN
     options = (
         click.option("--since", metavar="WHEN", help="From this day or time on."),
         click.option("--until", metavar="WHEN", help="Up to this time, or to the end of this day."),

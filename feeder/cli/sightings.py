@@ -48,9 +48,7 @@ def sightings(
 ) -> None:
     """Lists what was seen, newest first; local times on screen.
 
-    WHEN is `today`, `yesterday`, `2026-05-01` or `2026-05-01T06:30`, in the zone of the
-    deployment (of the first one without --deployment). A `?` follows a time that the computer
-    wrote before it knew the time.
+    A `?` follows a time that the computer wrote before it knew the time.
     """
     settings = config.load(path)
     vocabulary = known_vocabulary(settings) if species else None

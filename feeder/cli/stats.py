@@ -63,9 +63,6 @@ def stats(
     A first is the first visit of a species ever or, of the season, after at least --absence whole
     days without it. Days in a row are counted over the whole history up to the period's end.
     Unidentified birds and groups of look-alikes count as visits, not as species.
-
-    WHEN is `today`, `yesterday`, `2026-05-01` or `2026-05-01T06:30`, in the zone of the
-    deployment (of the first one without --deployment).
     """
     settings = config.load(path)
     vocabulary = known_vocabulary(settings)

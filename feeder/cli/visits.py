@@ -46,9 +46,7 @@ def visits(
     counts to it, and so does a bird that was not told apart between two that were. A visit that
     lasts into the period is shown whole. The confidence is the mean over its frames.
 
-    WHEN is `today`, `yesterday`, `2026-05-01` or `2026-05-01T06:30`, in the zone of the
-    deployment (of the first one without --deployment). A `?` follows a time that the computer
-    wrote before it knew the time.
+    A `?` follows a time that the computer wrote before it knew the time.
     """
     settings = config.load(path)
     vocabulary = known_vocabulary(settings)
