@@ -4,6 +4,7 @@ import difflib
 import inspect
 import os
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -173,6 +174,22 @@ class FramesSection(_Section):
     decode_seconds: float = Field(6.0, gt=0, le=30, description="seconds for decoding one picture")
 
 
+class VisitsSection(_Section):
+    """What counts as one visit. A change applies to the whole history."""
+
+    gap_minutes: float = Field(
+        5.0,
+        gt=0,
+        le=1440,
+        description="minutes without a species after which its next frame begins another visit",
+    )
+
+    @property
+    def gap(self) -> timedelta:
+        """The same as a length of time."""
+        return timedelta(minutes=self.gap_minutes)
+
+
 class LogbookSection(_Section):
     """Where the log is kept."""
 
@@ -233,6 +250,7 @@ class _File(_Section):
     region: RegionSection = RegionSection()
     inbox: InboxSection = InboxSection()
     frames: FramesSection = FramesSection()
+    visits: VisitsSection = VisitsSection()
     logbook: LogbookSection = LogbookSection()
     backup: BackupSection = BackupSection()
     retention: RetentionSection = RetentionSection()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -227,3 +227,67 @@ class Prediction:
 def unclassified(reason: str) -> Prediction:
     """The prediction for a frame that could not be decoded."""
     return Prediction(ObservationType.UNCLASSIFIED, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A frame's observation that counts, where it names an animal.
+
+    `probability` is what `label` was given, None where a person named it; `runners_up` are names
+    of other labels with theirs. `trusted` is False where the clock that gave `captured_at` (UTC)
+    may have been wrong.
+    """
+
+    media_id: int
+    deployment: str
+    captured_at: datetime
+    label: Label
+    probability: float | None
+    runners_up: tuple[tuple[str, float], ...] = ()
+    trusted: bool = True
+    is_favorite: bool = False
+
+    @property
+    def is_by_person(self) -> bool:
+        """Whether a person named it."""
+        return self.probability is None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One stay of one species before one camera: Camtrap DP's `observationLevel` `event`.
+
+    `media_ids` are its frames in time order, the first taken at `start` and the last at `end`
+    (UTC); `best` is the one to show. `confidence` is the mean probability of `label` over the
+    frames, those that were read otherwise included; a person's word is 1. `is_by_person` says that
+    a person named at least one of them. `trusted` is False where the clock may have been wrong.
+
+    `max_n`, the most individuals seen at once, is None wherever it is not known. A verdict is on
+    the whole frame and counts no birds, and two species in one minute may be one bird misread; so
+    nothing in the log says more than "at least one".
+    """
+
+    deployment: str
+    label: Label
+    start: datetime
+    end: datetime
+    media_ids: tuple[int, ...]
+    best: int
+    confidence: float
+    is_by_person: bool = False
+    trusted: bool = True
+    max_n: int | None = None
+
+    @property
+    def visit_id(self) -> str:
+        """Darwin Core's `eventID`: `garden:1742`, for the camera and the first frame.
+
+        No two visits share a frame, so it is unique, and it stays as long as that frame is the
+        first: later frames, another gap or another name for the bird leave it alone.
+        """
+        return f"{self.deployment}:{self.media_ids[0]}"
+
+    @property
+    def duration(self) -> timedelta:
+        """From the first to the last frame; zero for a single one."""
+        return self.end - self.start

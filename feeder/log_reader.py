@@ -22,12 +22,13 @@ from feeder.log_file import BUSY_SECONDS, RESTORE, is_damage, problems
 class Query:
     """Which sightings to read: instants in UTC, `since` inclusive and `until` exclusive.
 
-    `every_frame` reads all frames, whatever they show; `favorites` only those.
+    `labels` are names as the log has them; `every_frame` reads all frames, whatever they show;
+    `favorites` only those.
     """
 
     since: datetime | None = None
     until: datetime | None = None
-    species: str | None = None
+    labels: frozenset[str] | None = None
     deployment: str | None = None
     limit: int | None = None
     every_frame: bool = False
@@ -46,8 +47,7 @@ class LogReader:
         `timestamp_trusted` is False where the clock that gave it may have been wrong;
         `timestamp_recorded` is the time as first written where it was corrected, else None.
 
-        `species` matches the label, the scientific name or the eBird code. Raises LogbookError
-        where there is no log yet.
+        Raises LogbookError where there is no log yet.
         """
         conditions: list[str] = []
         values: list[Any] = []
@@ -59,9 +59,9 @@ class LogReader:
             if value is not None:
                 conditions.append(sql)
                 values.append(value)
-        if query.species is not None:
-            conditions.append("lower(?) IN (lower(label), lower(scientific_name), ebird_code)")
-            values.append(query.species)
+        if query.labels is not None:
+            conditions.append(f"label IN ({', '.join('?' * len(query.labels))})")
+            values += sorted(query.labels)
         if query.favorites:
             conditions.append("media_id IN (SELECT media_id FROM media WHERE favorite = 1)")
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""

@@ -126,10 +126,7 @@ def _ranked(store: EmbeddingStore, log: SearchLog, vector: Vectors, query: Query
     rows = None if few is None else np.flatnonzero(np.isin(store.media_ids, few))
     media_ids = store.media_ids if rows is None else store.media_ids[rows]
     similarity = cosines(store.mapped(), vector, rows)
-    for turn, places in enumerate(best_first(similarity)):
-        if turn and query.species is not None:
-            # It is rare, or misspelt: looking at every frame would take far longer than this.
-            places = places[np.isin(media_ids[places], log.ever_called(query.species))]
+    for places in best_first(similarity):
         for start in range(0, len(places), AT_ONCE):
             part = places[start : start + AT_ONCE]
             seen = log.seen(media_ids[part].tolist(), query)

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +23,6 @@ FEW = 200_000
 
 AT_ONCE = 500
 """Frames asked for in one statement."""
-
-_IS_SPECIES = "lower(?) IN (lower(label), lower(scientific_name), ebird_code)"
 
 Ids = npt.NDArray[np.int64]
 
@@ -73,7 +71,7 @@ class SearchLog:
         self._connection.close()
 
     def few(self, query: Query) -> Ids | None:
-        """Ids of all frames that may meet the query, where its time or camera leaves but few.
+        """Ids of all frames that may meet the query, where its time, camera or species leaves few.
 
         None where they are many: then `seen` has to check each.
         """
@@ -89,6 +87,13 @@ class SearchLog:
                 " (SELECT deployment_id FROM deployment WHERE location_name = ?)"
             )
             conditions.append((sql, (query.deployment,)))
+        if query.labels is not None:
+            # Whatever counts now: a label that somebody once gave, which an index knows.
+            sql = (
+                "SELECT DISTINCT media_id FROM observation WHERE observation_type = 'animal'"
+                f" AND label IN ({_places(query.labels)})"
+            )
+            conditions.append((sql, tuple(query.labels)))
         found: Ids | None = None
         for sql, values in conditions:
             ids = self._ids(f"{sql} LIMIT {FEW + 1}", values)
@@ -104,11 +109,15 @@ class SearchLog:
             ("timestamp >= ?", utc_text(query.since) if query.since else None),
             ("timestamp < ?", utc_text(query.until) if query.until else None),
             ("deployment = ?", query.deployment),
-            (f"observation_type = 'animal' AND {_IS_SPECIES}", query.species),
         ):
             if value is not None:
                 conditions.append(f" AND {sql}")
                 values.append(value)
+        if query.labels is not None:
+            conditions.append(
+                f" AND observation_type = 'animal' AND label IN ({_places(query.labels)})"
+            )
+            values += query.labels
         found = {}
         for start in range(0, len(media_ids), AT_ONCE):
             listed = ", ".join(str(int(one)) for one in media_ids[start : start + AT_ONCE])
@@ -130,11 +139,6 @@ class SearchLog:
             " OR (observation_type = 'animal' AND scientific_name = ?)) ORDER BY media_id",
             (UNIDENTIFIED_BIRD.scientific_name,),
         )
-
-    def ever_called(self, species: str) -> Ids:
-        """Ids of the frames that anybody has called so, in their order, whatever counts now."""
-        sql = f"SELECT DISTINCT media_id FROM observation WHERE {_IS_SPECIES} ORDER BY media_id"
-        return self._ids(sql, (species,))
 
     def any_bird(self) -> set[str]:
         """The names, in whatever vocabulary, that say bird and no more."""
@@ -177,3 +181,7 @@ def _seen(row: tuple[Any, ...]) -> Seen:
         method == "human",
         (label, *runners_up) if label and method == "machine" else (),
     )
+
+
+def _places(values: Collection[object]) -> str:
+    return ", ".join("?" * len(values))

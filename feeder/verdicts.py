@@ -52,6 +52,14 @@ class Choices:
         """Whatever a verdict may name: the labels, the groups, the unidentified bird."""
         return (*self.labels, *(label for label, _ in self.groups), UNIDENTIFIED_BIRD)
 
+    @cached_property
+    def members(self) -> dict[str, frozenset[str]]:
+        """The groups by name, each with its labels' names."""
+        return {
+            group.name: frozenset(self.labels[place].name for place in places)
+            for group, places in self.groups
+        }
+
     def are(self, kind: Kind) -> npt.NDArray[np.bool_]:
         """Which of the labels are of a kind, bool [labels]."""
         return np.array([label.kind is kind for label in self.labels], bool)

@@ -95,6 +95,17 @@ def names(label: Label) -> list[str]:
     return [name for name in every if name]
 
 
+def members(vocabulary: Vocabulary) -> dict[str, frozenset[str]]:
+    """The groups of a vocabulary by name, each with the names of those labels that are in it."""
+    known = {spelling(name): label.name for label in vocabulary.labels for name in names(label)}
+    return {
+        group.label.name: frozenset(
+            known[name] for name in map(spelling, group.members) if name in known
+        )
+        for group in vocabulary.groups
+    }
+
+
 def spelling(name: str) -> str:
     """A name without what its writers differ in: case, hyphens, underscores, apostrophes."""
     plain = name.casefold().replace("'", "").replace("\N{RIGHT SINGLE QUOTATION MARK}", "")

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from feeder import config
 from feeder.bundle import golden_image
 from feeder.cli import app
-from feeder.cli.sightings import instant
+from feeder.cli.selection import instant
 from feeder.clock import Clock
 from feeder.errors import FeederError
 from tests.tiny_bundle import make_tiny_clip, write_hub_files
@@ -31,6 +31,8 @@ COMMANDS = [
     ["search"],
     ["unknowns"],
     ["unknowns", "name"],
+    ["visits"],
+    ["stats"],
     ["favorite"],
     ["review"],
     ["review", "confirm"],

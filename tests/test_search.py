@@ -160,8 +160,8 @@ def test_a_rare_species_is_found(log: Log, monkeypatch: pytest.MonkeyPatch) -> N
             " classified_by, classification_timestamp, reason)"
             " VALUES (6, 'animal', 'Dunnock', 'human', 'ada', '', '')"
         )
-    assert ids(log.search(SOUGHT, species="eurasian wren")) == [8]
-    assert ids(log.search(SOUGHT, species="european robbin")) == []
+    assert ids(log.search(SOUGHT, labels={"Eurasian Wren"})) == [8]
+    assert ids(log.search(SOUGHT, labels={"European Robbin"})) == []
 
 
 def test_a_long_burst_does_not_hide_the_rest(log: Log) -> None:
@@ -190,9 +190,9 @@ def test_it_is_narrowed(log: Log, monkeypatch: pytest.MonkeyPatch, few: int) -> 
     log.add(direction(3), ROBIN, minutes=20, camera="pond")
     log.add(direction(4), None, minutes=30)
     log.add(direction(5), WREN, minutes=40)
-    assert ids(log.search(SOUGHT, species="winwre4")) == [2, 5]
-    assert ids(log.search(SOUGHT, species="eurasian wren", limit=1)) == [2]
-    assert ids(log.search(SOUGHT, species="Troglodytes troglodytes")) == [2, 5]
+    assert ids(log.search(SOUGHT, labels={"Eurasian Wren"})) == [2, 5]
+    assert ids(log.search(SOUGHT, labels={"Eurasian Wren"}, limit=1)) == [2]
+    assert ids(log.search(SOUGHT, labels={"Eurasian Wren", "Dunnock"})) == [2, 5]
     assert ids(log.search(SOUGHT, since=NOON + timedelta(minutes=10))) == [2, 3, 4, 5]
     assert ids(log.search(SOUGHT, until=NOON + timedelta(minutes=10))) == [1]
     assert ids(log.search(SOUGHT, deployment="pond")) == [3]
@@ -214,7 +214,7 @@ def test_a_verdict_is_the_one_that_counts(log: Log) -> None:
     named, unnamed = (hit.frame for hit in log.search(SOUGHT))
     assert (named.said, named.is_by_person, named.likely) == ("Dunnock", True, ())
     assert (unnamed.said, unnamed.observation_type) == (None, ObservationType.UNKNOWN)
-    assert ids(log.search(SOUGHT, species="European Robin")) == []
+    assert ids(log.search(SOUGHT, labels={"European Robin"})) == []
 
 
 def test_other_models_frames_are_counted(log: Log) -> None:

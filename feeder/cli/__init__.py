@@ -24,6 +24,8 @@ DEFAULT_CONFIG = "config.toml"
             "sightings": "feeder.cli.sightings:sightings",
             "search": "feeder.cli.search:search",
             "unknowns": "feeder.cli.unknowns:unknowns",
+            "visits": "feeder.cli.visits:visits",
+            "stats": "feeder.cli.stats:stats",
             "favorite": "feeder.cli.favorite:favorite",
             "review": "feeder.cli.review:review",
             "calibrate": "feeder.cli.calibrate:calibrate",

@@ -3,7 +3,7 @@
 import importlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -80,6 +80,14 @@ def local(instant: datetime, zone: ZoneInfo | None, *, trusted: bool = True) -> 
     """`2026-05-01 08:30:00`, in the zone people live in; a `?` follows where it may be wrong."""
     text = to_local(instant, zone).strftime("%Y-%m-%d %H:%M:%S")
     return text if trusted else f"{text}?"
+
+
+def lasted(duration: timedelta) -> str:
+    """`1 h 05 min`, `4 min 10 s` or `12 s`."""
+    seconds = round(duration.total_seconds())
+    if seconds >= 3600:
+        return f"{seconds // 3600} h {seconds % 3600 // 60:02} min"
+    return f"{seconds // 60} min {seconds % 60:02} s" if seconds >= 60 else f"{seconds} s"
 
 
 def percent(probability: float | None) -> str:

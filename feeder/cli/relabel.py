@@ -14,7 +14,7 @@ from feeder import config
 from feeder.classifier import Classifier
 from feeder.cli import plan_output
 from feeder.cli.output import err, examples, local, note, say, table, write_json
-from feeder.cli.sightings import instant
+from feeder.cli.selection import select
 from feeder.cli.wiring import open_classifier, open_reader
 from feeder.config import Settings
 from feeder.judge_again import Plan
@@ -161,15 +161,8 @@ def scope_of(
     settings: Settings, since: str | None, until: str | None, deployment: str | None
 ) -> Scope:
     """The frames that the options of a command name."""
-    zones = {one.name: one.zone for one in settings.deployments}
-    if deployment is not None and deployment not in zones:
-        raise click.BadParameter(f"there are: {', '.join(zones)}", param_hint="--deployment")
-    zone = zones.get(deployment or settings.deployments[0].name)
-    return Scope(
-        since=instant(since, zone, "--since") if since else None,
-        until=instant(until, zone, "--until", end=True) if until else None,
-        deployment=deployment,
-    )
+    chosen = select(settings, None, since, until, None, deployment)
+    return Scope(since=chosen.since, until=chosen.until, deployment=deployment)
 
 
 @contextmanager

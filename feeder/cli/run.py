@@ -3,26 +3,39 @@
 import faulthandler
 import logging
 import sys
+from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 
 from feeder import config
 from feeder.backup import Restored
 from feeder.cli.output import examples
-from feeder.cli.run_output import Printer, greeting, line_of, log_to_stderr
+from feeder.cli.run_output import (
+    Printer,
+    began_line,
+    ended_line,
+    greeting,
+    line_of,
+    log_to_stderr,
+)
 from feeder.cli.stand_in import open_station_somehow
 from feeder.cli.wiring import open_care, open_station, sole_writer
 from feeder.clock import Clock
 from feeder.config import Settings
 from feeder.daemon import Daemon
+from feeder.domain import SettledPath, Visit
 from feeder.housekeeping import Housekeeping
+from feeder.live_visits import LiveVisits
 from feeder.model_change import ModelChange
 from feeder.model_watch import ModelWatch
 from feeder.picture_log import PictureLog
 from feeder.service_manager import notify
 from feeder.timekeeping import Timekeeper
+from feeder.visits import Groups
 
 log = logging.getLogger("feeder.cli")
 
@@ -66,15 +79,25 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
     model_change = ModelChange(
         [sys.executable, "-m", "feeder", "--config", str(path), "relabel", "--seen", "--json"]
     )
-    logbook.on_commit = housekeeping.logged
-    load = partial(open_station, logbook=logbook, on_recorded=housekeeping.met)
-    station = open_station_somehow(settings, load)
+    printer = Printer()
+    live = LiveVisits(
+        settings.database,
+        began=lambda visit: printer.say(began_line(visit, zone_of(visit))),
+        ended=lambda visit: printer.say(ended_line(visit, zone_of(visit))),
+    )
 
-    def restored(done: Restored) -> None:
+    def on_commit(sources: Sequence[SettledPath]) -> None:
+        housekeeping.logged(sources)
+        live.logged()
+
+    def on_restored(done: Restored) -> None:
         housekeeping.restored(done.since)
         model_change.restart()
+        live.restored()
 
-    printer = Printer()
+    logbook.on_commit = on_commit
+    load = partial(open_station, logbook=logbook, on_recorded=housekeeping.met)
+    station = open_station_somehow(settings, load)
     printer.say(greeting(station))
     daemon = Daemon(
         station,
@@ -82,15 +105,27 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
         load=lambda: load(config.load(path)),
         report=lambda frame, prediction, ms: printer.say(line_of(frame, prediction, ms)),
         timekeeper=timekeeper,
-        on_restored=restored,
+        on_restored=on_restored,
     )
+
+    def zone_of(visit: Visit) -> ZoneInfo | None:
+        deployments = daemon.station.settings.deployments
+        return next((one.zone for one in deployments if one.name == visit.deployment), None)
+
+    def terms() -> tuple[timedelta, Groups]:
+        """What a visit is now; a reload may change it."""
+        return daemon.station.settings.visits.gap, daemon.station.classifier.choices.members
+
     daemon.chores = [
         lambda: housekeeping.turn(daemon.station.settings),
         ModelWatch(daemon, load),
+        lambda: live.turn(*terms()),
         lambda: model_change.turn(daemon.station),
     ]
     try:
         daemon.run(once=once)
+        if once:
+            live.finish(*terms())
     finally:
         model_change.close()
     housekeeping.finish(whole=once)

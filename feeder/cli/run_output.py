@@ -5,13 +5,14 @@ import logging
 import os
 import sys
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from rich.text import Text
 
-from feeder.cli.output import local, percent, say
+from feeder.cli.output import lasted, local, percent, say
 from feeder.cli.quota import DailyQuota
 from feeder.daemon import Station
-from feeder.domain import Frame, ObservationType, Prediction
+from feeder.domain import Frame, ObservationType, Prediction, Visit
 from feeder.logbook import printable, relative_name
 from feeder.plain_text import plain
 
@@ -101,6 +102,27 @@ def line_of(frame: Frame, prediction: Prediction, ms: float) -> Text:
         line.append(f"  ({closer}{_others(prediction)})", style="dim")
     line.append(f"  {ms:.0f} ms")
     return line
+
+
+def began_line(visit: Visit, zone: ZoneInfo | None) -> Text:
+    """When a visit began, and whose it is."""
+    return _visit_line(visit, zone, "a visit begins")
+
+
+def ended_line(visit: Visit, zone: ZoneInfo | None) -> Text:
+    """The same of one that is over, with how long it lasted and how sure its name is."""
+    frames = f"{len(visit.media_ids)} frame{'s'[: len(visit.media_ids) > 1]}"
+    said = f"visited for {lasted(visit.duration)}, {frames}, {percent(visit.confidence)}"
+    return _visit_line(visit, zone, said)
+
+
+def _visit_line(visit: Visit, zone: ZoneInfo | None, said: str) -> Text:
+    return Text.assemble(
+        local(visit.start, zone, trusted=visit.trusted),
+        ("  > ", "dim"),
+        (visit.label.name, "bold green"),
+        (f"  {said}  ({visit.deployment})", "dim"),
+    )
 
 
 def _others(prediction: Prediction) -> str:

@@ -8,7 +8,7 @@ from rich.progress import track
 from feeder import config
 from feeder.cli import pictures
 from feeder.cli.output import err, examples, local, note, out, percent, table, write_json
-from feeder.cli.sightings import instant
+from feeder.cli.selection import known_vocabulary, select, selecting
 from feeder.cli.wiring import open_bundle
 from feeder.config import Settings
 from feeder.domain import Vectors
@@ -37,10 +37,7 @@ from feeder.search_log import SearchLog
 @click.option(
     "--like-frame", metavar="ID", type=click.IntRange(1), help="What is most like this frame."
 )
-@click.option("--species", help="Common name, scientific name or eBird code.")
-@click.option("--since", metavar="WHEN", help="From this day or time on.")
-@click.option("--until", metavar="WHEN", help="Up to this time, or to the end of this day.")
-@click.option("--deployment", help="One camera only.")
+@selecting
 @click.option("--limit", default=DEFAULT_LIMIT, show_default=True, type=click.IntRange(1, 10_000))
 @click.option("--every", is_flag=True, help="All frames of a burst, not only the likest.")
 @click.option(
@@ -71,20 +68,18 @@ def search(
 
     It compares embeddings, so frames whose pictures are gone are found, too. Similarity is the
     cosine, 1 at most; what is much depends on the model, and is far less for a text than for a
-    picture. WHEN is written as for `feeder sightings`.
+    picture.
     """
     if [text or None, like, like_frame].count(None) != 2:
         raise click.UsageError("say one of: a TEXT, --like PHOTO, --like-frame ID")
     pictures.check_sheet(sheet)
     settings = config.load(path)
-    zones = {one.name: one.zone for one in settings.deployments}
-    if deployment is not None and deployment not in zones:
-        raise click.BadParameter(f"there are: {', '.join(zones)}", param_hint="--deployment")
-    zone = zones.get(deployment or settings.deployments[0].name)
+    vocabulary = known_vocabulary(settings) if species else None
+    chosen = select(settings, vocabulary, since, until, species, deployment)
     query = Query(
-        since=instant(since, zone, "--since") if since else None,
-        until=instant(until, zone, "--until", end=True) if until else None,
-        species=species,
+        since=chosen.since,
+        until=chosen.until,
+        labels=chosen.labels,
         deployment=deployment,
         limit=limit,
     )

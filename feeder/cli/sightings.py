@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +11,8 @@ import click
 
 from feeder import config
 from feeder.cli.output import examples, local, percent, table, write_json
-from feeder.clock import to_utc, utc_text
+from feeder.cli.selection import known_vocabulary, peeked, select, selecting, writing
+from feeder.clock import utc_text
 from feeder.config import Settings
 from feeder.log_reader import LogReader, Query
 from feeder.picture_log import PictureLog
@@ -27,15 +28,11 @@ from feeder.places import Places
         "feeder sightings --json | jq -r '.[].picture'    # where the pictures lie now",
     )
 )
-@click.option("--since", metavar="WHEN", help="From this day or time on.")
-@click.option("--until", metavar="WHEN", help="Up to this time, or to the end of this day.")
-@click.option("--species", help="Common name, scientific name or eBird code.")
-@click.option("--deployment", help="One camera only.")
+@selecting
 @click.option("--all", "every_frame", is_flag=True, help="Every frame, with its verdict and why.")
 @click.option("--favorites", is_flag=True, help="Favorites only; `feeder favorite` makes them.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="0: all.")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON, times in UTC.")
-@click.option("--csv", "as_csv", is_flag=True, help="Write CSV, times in UTC.")
+@writing
 @click.pass_obj
 def sightings(
     path: Path,
@@ -51,25 +48,24 @@ def sightings(
 ) -> None:
     """Lists what was seen, newest first; local times on screen.
 
-    WHEN is `today`, `yesterday`, `2026-05-01` or `2026-05-01T06:30`, in the zone of the
-    deployment (of the first one without --deployment). A `?` follows a time that the computer
-    wrote before it knew the time.
+    A `?` follows a time that the computer wrote before it knew the time.
     """
     settings = config.load(path)
-    zones = {one.name: one.zone for one in settings.deployments}
-    if deployment is not None and deployment not in zones:
-        raise click.BadParameter(f"there are: {', '.join(zones)}", param_hint="--deployment")
-    zone = zones.get(deployment or settings.deployments[0].name)
+    vocabulary = known_vocabulary(settings) if species else None
+    chosen = select(settings, vocabulary, since, until, species, deployment)
     query = Query(
-        since=instant(since, zone, "--since") if since else None,
-        until=instant(until, zone, "--until", end=True) if until else None,
-        species=species,
+        since=chosen.since,
+        until=chosen.until,
+        labels=chosen.labels,
         deployment=deployment,
         limit=limit or None,
         every_frame=every_frame,
         favorites=favorites,
     )
-    rows = LogReader(settings.database).sightings(query)
+    found = peeked(LogReader(settings.database).sightings(query))
+    if found is None:
+        chosen.say_none("frames" if every_frame else "favorites" if favorites else "sightings")
+    rows: Iterator[dict[str, Any]] = found or iter(())
     if as_json:
         write_json(_with_pictures(list(rows), settings))
     elif as_csv:
@@ -90,7 +86,7 @@ def sightings(
             (
                 (
                     row["media_id"],
-                    _time(row, zones),
+                    _time(row, chosen.zones),
                     row["observation_type"],
                     row["deployment"],
                     row["file_name"],
@@ -105,7 +101,7 @@ def sightings(
             (
                 (
                     row["media_id"],
-                    _time(row, zones),
+                    _time(row, chosen.zones),
                     row["label"],
                     percent(row["classification_probability"]),
                     row["deployment"],
@@ -135,24 +131,3 @@ def _with_pictures(rows: list[dict[str, Any]], settings: Settings) -> list[dict[
 def _time(row: dict[str, Any], zones: dict[str, ZoneInfo | None]) -> str:
     zone = zones.get(row["deployment"])
     return local(row["timestamp"], zone, trusted=row["timestamp_trusted"])
-
-
-def instant(text: str, zone: ZoneInfo | None, option: str, *, end: bool = False) -> datetime:
-    """What the user wrote as a UTC instant; with `end`, a day alone means its last moment."""
-    today = datetime.now(UTC).astimezone(zone).date()
-    named = {"today": today, "yesterday": today - timedelta(days=1)}
-    try:
-        day = named.get(text) or date.fromisoformat(text)
-        if end:
-            day += timedelta(days=1)
-        return to_utc(datetime.combine(day, time()), zone)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is no time; write today, yesterday, 2026-05-01 or 2026-05-01T06:30",
-            param_hint=option,
-        ) from None
-    return moment.astimezone(UTC) if moment.tzinfo else to_utc(moment, zone)

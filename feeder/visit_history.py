@@ -1,0 +1,95 @@
+"""The log's visits, newest first: computed as they are asked for, at whatever gap."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from feeder.domain import Sighting, Visit
+from feeder.sighting_log import SightingLog
+from feeder.visits import WINDOW, Groups, in_order
+
+_MOMENT = timedelta(milliseconds=1)
+"""The log's resolution."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitQuery:
+    """Which visits: those that any moment from `since` on and before `until` (UTC) fell into.
+
+    With `begun` only those that began then, so that periods side by side share none. `labels` are
+    names; None of anything is all of it.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    labels: frozenset[str] | None = None
+    deployment: str | None = None
+    limit: int | None = None
+    begun: bool = False
+
+
+def read(log: SightingLog, gap: timedelta, groups: Groups, query: VisitQuery) -> Iterator[Visit]:
+    """Visits by their start, the newest first, each whole also where the period cuts it.
+
+    Memory does not grow with the log. Raises LogbookError as the log does.
+    """
+    sightings = log.in_order(
+        until=_quiet_after(log, gap, query), deployment=query.deployment, newest_first=True
+    )
+    if query.since is not None:
+        sightings = _back_to_quiet(sightings, query.since, gap)
+    found = (visit for visit in in_order(sightings, gap, groups) if _fits(visit, query))
+    yield from islice(found, query.limit)
+
+
+def recent(log: SightingLog, gap: timedelta, most: int) -> list[Sighting]:
+    """The newest sightings back to a silence that no visit spans, at most so many."""
+    newest_first = log.in_order(newest_first=True)
+    found: list[Sighting] = []
+    for sighting in newest_first:
+        if found and _is_quiet(found[-1].captured_at - sighting.captured_at, gap):
+            break
+        found.append(sighting)
+        if len(found) == most:
+            break
+    return found
+
+
+def _fits(visit: Visit, query: VisitQuery) -> bool:
+    last = visit.start if query.begun else visit.end
+    return (
+        (query.labels is None or visit.label.name in query.labels)
+        and (query.since is None or last >= query.since)
+        and (query.until is None or visit.start < query.until)
+    )
+
+
+def _is_quiet(silence: timedelta, gap: timedelta) -> bool:
+    """Whether what lies before a silence and what lies after have nothing to do with each other."""
+    return silence >= gap and silence > WINDOW
+
+
+def _quiet_after(log: SightingLog, gap: timedelta, query: VisitQuery) -> datetime | None:
+    """The end of what visits before `until` may depend on."""
+    end = query.until
+    if end is None:
+        return None
+    for sighting in log.in_order(since=end, deployment=query.deployment):
+        if _is_quiet(sighting.captured_at - end, gap):
+            break
+        end = sighting.captured_at + _MOMENT
+    return end
+
+
+def _back_to_quiet(
+    newest_first: Iterable[Sighting], since: datetime, gap: timedelta
+) -> Iterator[Sighting]:
+    """Sightings back to a silence before `since`."""
+    later = since
+    for sighting in newest_first:
+        at = sighting.captured_at
+        if _is_quiet(later - at, gap):
+            return
+        later = min(later, at)
+        yield sighting
