@@ -17,8 +17,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from feeder import bundle as bundles
-from feeder import decoder, label_embeddings, verdicts
+from feeder import decoder, label_embeddings, tagging, verdicts
 from feeder import vocabulary as vocabularies
+from feeder.attributes import Attribute
 from feeder.bundle import Bundle, Precision, Thresholds
 from feeder.domain import (
     Box,
@@ -72,6 +73,7 @@ class Classifier:
         threads: int = 0,
         thresholds: Thresholds | None = None,
         top: int = 5,
+        attributes: Sequence[Attribute] = (),
     ) -> None:
         self.bundle = bundle
         self.thresholds = thresholds or bundle.manifest.thresholds
@@ -84,6 +86,8 @@ class Classifier:
         # Text before images: the text encoder is the larger, and is dropped again if this
         # vocabulary is all it was needed for.
         self.embeddings = self._embed_vocabulary(vocabulary)
+        reads = bundle.manifest.text is not None
+        self.tagger = tagging.embed(attributes, bundle, self._embed_texts if reads else None)
         self.__dict__.pop("_text_encoder", None)
         self._image_encoder = ImageEncoder(bundle, precision, threads, cache)
 
@@ -130,13 +134,14 @@ class Classifier:
         context = self.context(frame.source.deployment.name, frame.captured_at)
         whole = self.judge(self.embed([frame.image])[0], context)
         if region is None or (whole.bird_probability or 0.0) < PERHAPS:
-            return whole
+            return self.tagger.tagged(whole)
         part = self.judge(self.embed([cut(frame.image, region)])[0], context)
-        return replace(part, region=region) if _is_surer(part, whole) else whole
+        chosen = replace(part, region=region) if _is_surer(part, whole) else whole
+        return self.tagger.tagged(chosen)
 
     def classify_image(self, picture: Picture) -> Prediction:
         """The verdict on one picture. Raises BadFrame where it cannot be decoded."""
-        return self.judge(self.embed([picture])[0])
+        return self.tagger.tagged(self.judge(self.embed([picture])[0]))
 
     def embed(self, pictures: Sequence[Picture]) -> Vectors:
         """Unit vectors, float32 [len(pictures), d]; the mean over the bundle's views of each."""

@@ -74,6 +74,23 @@ class ModelSection(_Section):
     )
 
 
+class AttributesSection(_Section):
+    """What else is asked of every frame, on the same look; `feeder attributes list` shows it."""
+
+    use: tuple[str, ...] = Field(
+        ("behaviour", "sex", "age", "feeder", "lens"),
+        description="shipped ones by name; your own are always asked",
+    )
+    folder: str = Field(
+        "attributes", min_length=1, description="your own, kept by `feeder attributes learn`"
+    )
+
+    @field_validator("use", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
 class ThresholdsSection(_Section):
     """Probabilities, 0 to 1, at which a verdict is given. Left out: the model's own."""
 
@@ -192,6 +209,7 @@ class _File(_Section):
     deployment: list[DeploymentSection] = Field(min_length=1)
     model: ModelSection = ModelSection()
     thresholds: ThresholdsSection = ThresholdsSection()
+    attributes: AttributesSection = AttributesSection()
     inbox: InboxSection = InboxSection()
     frames: FramesSection = FramesSection()
     logbook: LogbookSection = LogbookSection()
@@ -263,6 +281,16 @@ class Settings(_File):
     def vocabulary_folders(self) -> tuple[Path, ...]:
         """Where vocabularies are looked for, likewise."""
         return tuple(folder / "vocabularies" for folder in self.model_folders)
+
+    @property
+    def attribute_folders(self) -> tuple[Path, ...]:
+        """Where shipped attributes are looked for, likewise."""
+        return tuple(folder / "attributes" for folder in self.vocabulary_folders)
+
+    @property
+    def own_attributes(self) -> Path:
+        """The folder of the user's own attributes, which need not exist."""
+        return self.resolve(self.attributes.folder)
 
     @property
     def vocabulary_name(self) -> str | None:

@@ -195,6 +195,19 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Tag:
+    """What a side vocabulary says of a picture: that its `behaviour` is `bathing`, how surely.
+
+    `vocabulary_digest` names the side vocabulary.
+    """
+
+    attribute: str
+    value: str
+    probability: float
+    vocabulary_digest: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """A machine's verdict on one picture.
 
@@ -203,8 +216,8 @@ class Prediction:
     the second probability. `named` is what the verdict calls the picture: the best label, a
     group with its members' summed probability, `UNIDENTIFIED_BIRD` with P(bird), or None where it
     declines. `reason` says in words why. `region` is the part of the frame that was judged, None
-    for all of it, and `embedding` its float32 [d] unit vector. The digests name the bundle and
-    vocabulary.
+    for all of it, and `embedding` its float32 [d] unit vector. `tags` say what else it shows. The
+    digests name the bundle and vocabulary.
     """
 
     observation_type: ObservationType
@@ -217,6 +230,7 @@ class Prediction:
     model_digest: str = ""
     vocabulary_digest: str = ""
     region: Box | None = None
+    tags: tuple[Tag, ...] = ()
 
     @property
     def best(self) -> Candidate | None:

@@ -298,13 +298,19 @@ def _photo_embeddings(label: Label) -> Vectors:
 
 
 def _photo_arrays(label: Label) -> dict[str, npt.NDArray[Any]]:
+    assert label.photos is not None
+    again = f'Run `feeder labels remove "{label.name}"`, then add it again.'
+    return read_photos(label.photos, label.name, again)
+
+
+def read_photos(path: Path, name: str, again: str) -> dict[str, npt.NDArray[Any]]:
     """What `save_photos` kept, every byte of it against the archive's own CRC-32.
 
     numpy alone reads an array as far as its header says, and compares only what it read whole.
+    Raises VocabularyError with the hint `again` for the photos of `name` that cannot be read.
     """
-    assert label.photos is not None
     try:
-        data = label.photos.read_bytes()
+        data = path.read_bytes()
         with zipfile.ZipFile(BytesIO(data)) as archive:
             damaged = archive.testzip()
         if damaged is not None:
@@ -313,8 +319,7 @@ def _photo_arrays(label: Label) -> dict[str, npt.NDArray[Any]]:
             return {name: stored[name] for name in ("bundle_digest", "embeddings")}
     except Exception as error:  # zipfile raises half a dozen classes for as many kinds of damage
         raise VocabularyError(
-            f"The example photos of {label.name!r} cannot be read: {error}.",
-            f'Run `feeder labels remove "{label.name}"`, then add it again.',
+            f"The example photos of {name!r} cannot be read: {error}.", again
         ) from error
 
 

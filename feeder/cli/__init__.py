@@ -25,6 +25,7 @@ DEFAULT_CONFIG = "config.toml"
             "favorite": "feeder.cli.favorite:favorite",
             "prune": "feeder.cli.prune:prune",
             "labels": "feeder.cli.labels:labels",
+            "attributes": "feeder.cli.attributes:attributes",
             "eval": "feeder.cli.evaluate:evaluate",
             "model": "feeder.cli.model:model",
             "doctor": "feeder.cli.doctor:doctor",

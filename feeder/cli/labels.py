@@ -6,14 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import click
-from rich.progress import track
 
-from feeder import decoder, label_embeddings, own_labels
-from feeder.cli.output import err, examples, note, say, table, write_json
+from feeder import label_embeddings, own_labels
+from feeder.cli.example_photos import embedded
+from feeder.cli.output import examples, say, table, write_json
 from feeder.cli.wiring import load_or_default, open_bundle, open_classifier, open_vocabulary
 from feeder.config import Settings
-from feeder.domain import Kind, Label, Vectors
-from feeder.errors import BadFrame, VocabularyError
+from feeder.domain import Kind, Label
+from feeder.errors import VocabularyError
 from feeder.vocabulary import Vocabulary, spelling
 
 
@@ -155,19 +155,7 @@ def _usual_kind(vocabulary: Vocabulary) -> Kind:
 def _learn(settings: Settings, name: str, photos: Path) -> Path:
     """Embeds the pictures of a folder and keeps the vectors beside the user's labels."""
     classifier = open_classifier(settings)
-    vectors: list[Vectors] = []
-    found = sorted(path for path in photos.rglob("*") if path.is_file())
-    for path in track(found, "reading photos", console=err, transient=True):
-        try:
-            vectors.append(classifier.embed([path])[0])
-        except BadFrame as bad:
-            note(f"left out: {bad}")
-    if len(vectors) < label_embeddings.MIN_PHOTOS:
-        raise VocabularyError(
-            f"{photos} holds {len(vectors)} readable pictures; {label_embeddings.MIN_PHOTOS} or "
-            "more are needed.",
-            f"Accepted are {', '.join(decoder.FORMATS)}; ten and more serve better.",
-        )
+    vectors = embedded(classifier, photos)
     slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")
     # The digest keeps names apart that have no Latin letters to tell them by.
     digest = hashlib.sha256(spelling(name).encode()).hexdigest()[:8]

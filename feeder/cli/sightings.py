@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from feeder import config
+from feeder.cli import tag_text
 from feeder.cli.output import examples, local, percent, table, write_json
 from feeder.clock import to_utc, utc_text
 from feeder.config import Settings
@@ -22,6 +23,7 @@ from feeder.places import Places
     epilog=examples(
         "feeder sightings --since today",
         'feeder sightings --species "Eurasian Blue Tit" --since 2026-05-01 --until 2026-05-31',
+        "feeder sightings --tag behaviour=bathing   # `feeder attributes list` shows what there is",
         "feeder sightings --limit 0 --csv > sightings.csv",
         "feeder sightings --all --limit 5     # blanks, unknowns and broken pictures, too",
         "feeder sightings --json | jq -r '.[].picture'    # where the pictures lie now",
@@ -32,6 +34,7 @@ from feeder.places import Places
 @click.option("--species", help="Common name, scientific name or eBird code.")
 @click.option("--deployment", help="One camera only.")
 @click.option("--all", "every_frame", is_flag=True, help="Every frame, with its verdict and why.")
+@click.option("--tag", metavar="ATTRIBUTE=VALUE", help="Frames with this tag only.")
 @click.option("--favorites", is_flag=True, help="Favorites only; `feeder favorite` makes them.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="0: all.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, times in UTC.")
@@ -44,6 +47,7 @@ def sightings(
     species: str | None,
     deployment: str | None,
     every_frame: bool,
+    tag: str | None,
     favorites: bool,
     limit: int,
     as_json: bool,
@@ -68,8 +72,10 @@ def sightings(
         limit=limit or None,
         every_frame=every_frame,
         favorites=favorites,
+        tag=tag_text.parse(tag) if tag is not None else None,
     )
-    rows = LogReader(settings.database).sightings(query)
+    reader = LogReader(settings.database)
+    rows = reader.sightings(query)
     if as_json:
         write_json(_with_pictures(list(rows), settings))
     elif as_csv:
@@ -80,6 +86,7 @@ def sightings(
                 row[column] = utc_text(row[column]) if row[column] else ""
             row["timestamp_trusted"] = int(row["timestamp_trusted"])
             row["runners_up"] = "; ".join(other["label"] for other in row["runners_up"])
+            row["tags"] = "; ".join(map(tag_text.written, row["tags"]))
             if not columns:
                 columns = list(row)
                 writer.writerow(columns)
@@ -100,8 +107,10 @@ def sightings(
             ),
         )
     else:
+        # A column that would be empty for every bundle and camera that say nothing more.
+        tags = ("tags",) if reader.has_tags() else ()
         table(
-            ("id", "time", "species", "probability", "camera", "file", "runner-up"),
+            ("id", "time", "species", "probability", "camera", "file", "runner-up", *tags),
             (
                 (
                     row["media_id"],
@@ -111,6 +120,7 @@ def sightings(
                     row["deployment"],
                     row["file_name"],
                     next((other["label"] for other in row["runners_up"]), ""),
+                    *([", ".join(map(tag_text.written, row["tags"]))] if tags else []),
                 )
                 for row in rows
             ),

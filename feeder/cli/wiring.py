@@ -8,8 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from feeder import attributes, config
 from feeder import bundle as bundles
-from feeder import config
+from feeder.attributes import Attribute
 from feeder.backup import Backups
 from feeder.bundle import Bundle
 from feeder.classifier import Classifier, choose_vocabulary
@@ -58,6 +59,14 @@ def open_classifier(
         threads=settings.model.threads,
         thresholds=settings.thresholds.over(bundle.manifest.thresholds),
         top=top,
+        attributes=open_attributes(settings),
+    )
+
+
+def open_attributes(settings: Settings) -> tuple[Attribute, ...]:
+    """The configured attributes, with the user's own."""
+    return attributes.read(
+        settings.attributes.use, settings.attribute_folders, settings.own_attributes
     )
 
 
