@@ -35,6 +35,7 @@ from feeder.encoder import ImageEncoder, TextEncoder
 from feeder.errors import BadFrame, VocabularyError
 from feeder.label_embeddings import LabelEmbeddings, PromptCache
 from feeder.preprocess import draft_size
+from feeder.reading import without_what_is_read
 from feeder.verdicts import Choices, Verdicts
 from feeder.vocabulary import Vocabulary
 
@@ -133,7 +134,7 @@ class Classifier:
             return unclassified(frame.defect)
         context = self.context(frame.source.deployment.name, frame.captured_at)
         whole = self.judge(self.embed([frame.image])[0], context)
-        if region is None or (whole.bird_probability or 0.0) < PERHAPS:
+        if region is None or not _may_show_a_bird(whole):
             return self.tagger.tagged(whole)
         part = self.judge(self.embed([cut(frame.image, region)])[0], context)
         chosen = replace(part, region=region) if _is_surer(part, whole) else whole
@@ -158,7 +159,13 @@ class Classifier:
             logits /= np.float32(context.temperature)
             if context.log_prior is not None:
                 logits += context.log_prior[owner]
-        return _summed_softmax(logits, owner)
+        shares = _summed_softmax(logits, owner)
+        words = self.embeddings.words
+        if words is None:
+            return shares
+        seen = self._best_cosines(embeddings)
+        scale = self.bundle.manifest.logit_scale
+        return without_what_is_read(shares, embeddings, seen, words, scale)
 
     def predict_proba(
         self, pictures: Picture | Sequence[Picture], texts: Sequence[str] | None = None
@@ -210,8 +217,7 @@ class Classifier:
         vectors = self.embeddings
         has_birds = bool(self.choices.are(Kind.BIRD).any())
         for row in rows:
-            cosine = np.full(len(self.labels), -1.0, np.float32)
-            np.maximum.at(cosine, vectors.owner, vectors.vectors @ embeddings[row])
+            cosine = self._best_cosines(embeddings[row : row + 1])[0]
             candidates = tuple(
                 Candidate(self.labels[i], float(probabilities[row, i]), float(cosine[i]))
                 for i in verdicts.top(probabilities[row], self._top)
@@ -243,6 +249,12 @@ class Classifier:
         # The bundle's logit bias is the same for every label, so a softmax cannot see it.
         scale = np.float32(self.bundle.manifest.logit_scale)
         return scale * (embeddings @ rows.vectors.T) + rows.bias
+
+    def _best_cosines(self, embeddings: Vectors) -> Vectors:
+        """float32 [n, labels]: how alike each label's best row is, for unit vectors [n, d]."""
+        rows = self.embeddings
+        starts = np.flatnonzero(np.diff(rows.owner, prepend=-1))
+        return np.maximum.reduceat(embeddings @ rows.vectors.T, starts, axis=1)
 
     def _embed_vocabulary(self, vocabulary: Vocabulary) -> LabelEmbeddings:
         if self.bundle.manifest.text is None:
@@ -282,6 +294,12 @@ def cut(image: Image.Image, region: Box) -> Image.Image:
     right = max(left + 1, round((region.x + region.width) * image.width))
     bottom = max(top + 1, round((region.y + region.height) * image.height))
     return image.crop((left, top, right, bottom))
+
+
+def _may_show_a_bird(whole: Prediction) -> bool:
+    """Whether it is worth a second look; words on a note may have taken the bird's part."""
+    is_read = whole.best is not None and whole.best.label.is_text
+    return is_read or (whole.bird_probability or 0.0) >= PERHAPS
 
 
 def _is_surer(part: Prediction, whole: Prediction) -> bool:

@@ -12,7 +12,7 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from feeder.bundle import Thresholds, shipped_models
-from feeder.domain import Deployment
+from feeder.domain import Box, Deployment
 from feeder.errors import ConfigError
 
 _HEADING = """\
@@ -42,6 +42,22 @@ class DeploymentSection(_Section):
         examples=["Europe/Dublin"],
     )
 
+    mask: tuple[tuple[float, float, float, float], ...] | None = Field(
+        None,
+        description="what is never judged, such as a time stamp or a logo: left, top, width and "
+        "height of each, as shares of the frame",
+        examples=[[[0.0, 0.0, 0.3, 0.08]]],
+    )
+
+    @field_validator("mask", mode="before")
+    @classmethod
+    def _boxes(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(map(_is_box, value)):
+            raise ValueError("write each as [left, top, width, height], all of it within 0 to 1")
+        return tuple(tuple(map(float, box)) for box in value)
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str | None) -> str | None:
@@ -52,6 +68,16 @@ class DeploymentSection(_Section):
                 said = f"{name!r} is no time zone; write it like 'Europe/Dublin'"
                 raise ValueError(said) from None
         return name
+
+
+def _is_box(box: object) -> bool:
+    """Whether it is four numbers that lie within the frame and hold something."""
+    if not isinstance(box, list) or len(box) != 4:
+        return False
+    if not all(isinstance(share, float | int) and 0 <= share <= 1 for share in box):
+        return False
+    x, y, width, height = map(float, box)
+    return width > 0 and height > 0 and x + width <= 1 + 1e-9 and y + height <= 1 + 1e-9
 
 
 class ModelSection(_Section):
@@ -71,6 +97,10 @@ class ModelSection(_Section):
     threads: int = Field(0, ge=0, le=256, description="threads of the model; 0: one for each core")
     look_twice: bool = Field(
         True, description="judge also the part of a frame that changed; the surer verdict counts"
+    )
+    text_negatives: bool = Field(
+        False,
+        description="on a model that reads text: take a written name for words, not for the bird",
     )
 
 
@@ -243,6 +273,7 @@ class Settings(_File):
                 latitude=entry.latitude,
                 longitude=entry.longitude,
                 zone=ZoneInfo(entry.timezone) if entry.timezone else None,
+                mask=tuple(Box(*shares) for shares in entry.mask or ()),
             )
             for entry in self.deployment
         )

@@ -76,6 +76,7 @@ class Deployment:
     """One camera at one place: the folder it fills and where on Earth it stands.
 
     `zone` reads EXIF times without an offset and shows local times; None is the computer's own.
+    `mask` are parts of its pictures that nobody is to judge.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Deployment:
     latitude: float | None = None
     longitude: float | None = None
     zone: ZoneInfo | None = None
+    mask: "tuple[Box, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ class Label:
     """One entry of a vocabulary.
 
     `prompts` replace the vocabulary's templates; `alternatives` are scored each on its own and
-    their probabilities summed; `photos` is an `.npz` of example embeddings beside the file.
+    their probabilities summed; `photos` is an `.npz` of example embeddings beside the file. One
+    that `is_text` takes what is read in a picture and not seen.
     """
 
     name: str
@@ -101,6 +104,7 @@ class Label:
     prompts: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
     photos: Path | None = None
+    is_text: bool = False
 
     @property
     def is_any_bird(self) -> bool:

@@ -18,6 +18,7 @@ from feeder.bundle import Bundle
 from feeder.domain import Group, Kind, Label, Vectors
 from feeder.encoder import unit
 from feeder.errors import VocabularyError
+from feeder.reading import Words
 from feeder.vocabulary import Vocabulary, spelling
 
 log = logging.getLogger("feeder.labels")
@@ -40,8 +41,9 @@ class LabelEmbeddings:
     `vectors` float32 [rows, d], each row of unit length; `bias` float32 [rows], added to logits;
     `owner` int64 [rows], the index in `labels` that a row counts for. `groups` are what labels
     have in common, each with its members' indices in `labels`, the smallest first. `skipped` are
-    the labels of the vocabulary this bundle has no vector for. `digest` names the vocabulary in
-    the log.
+    the labels of the vocabulary this bundle has no vector for. `words` are the labels' names as
+    written words, None where what is read is not told from what is seen. `digest` names the
+    vocabulary in the log.
     """
 
     labels: tuple[Label, ...]
@@ -51,6 +53,7 @@ class LabelEmbeddings:
     digest: str
     groups: tuple[tuple[Label, tuple[int, ...]], ...] = ()
     skipped: tuple[str, ...] = ()
+    words: Words | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ def embed(
         rows, labels, skipped = _from_bundle(vocabulary, bundle)
     else:
         rows, labels, skipped = _from_text(vocabulary, embed_texts), vocabulary.labels, ()
+    words = None if embed_texts is None else _words(vocabulary, embed_texts)
     taught = [index for index, label in enumerate(labels) if label.photos is not None]
     for index in taught:
         rows[index] = _from_photos(labels[index])
@@ -146,6 +150,7 @@ def embed(
         digest=_digest(vocabulary, labels),
         groups=_present(vocabulary.groups, labels),
         skipped=(*skipped, *(f"{name} (learnt by another model)" for name in stale)),
+        words=words,
     )
     for index in taught if len(taught) < len(labels) else ():
         _balance(embeddings, index, bundle)
@@ -169,6 +174,26 @@ def _from_text(vocabulary: Vocabulary, embed_texts: EmbedTexts) -> list[_Rows]:
         )
         for group in groups
     ]
+
+
+def _words(vocabulary: Vocabulary, embed_texts: EmbedTexts) -> Words | None:
+    """The names of all labels made of words, where one of the labels stands for text."""
+    places = enumerate(vocabulary.labels)
+    text = next((place for place, label in places if label.is_text), None)
+    if text is None:
+        return None
+    written = [
+        (place, prompts)
+        for place, label in enumerate(vocabulary.labels)
+        if label.photos is None and place != text
+        for prompts in vocabulary.written(label)
+    ]
+    every = [prompt for _, prompts in written for prompt in prompts]
+    if not every:
+        return None
+    vectors = dict(zip(every, embed_texts(every), strict=True))
+    rows = [mean_direction([vectors[prompt] for prompt in prompts]) for _, prompts in written]
+    return Words(np.concatenate(rows), np.array([place for place, _ in written]), text)
 
 
 def _from_bundle(

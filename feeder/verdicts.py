@@ -15,7 +15,7 @@ NOTHING = -1
 TYPES = tuple(ObservationType)
 """What the numbers in `Verdicts.types` stand for."""
 
-_NO_DOUBT, _BLANK, _UNLIKELY, _NO_BIRD, _CLOSE = range(5)
+_NO_DOUBT, _TEXT, _BLANK, _UNLIKELY, _NO_BIRD, _CLOSE = range(6)
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Verdicts:
 
     def _doubt(self, row: int) -> str:
         return {
+            _TEXT: "is read there, and says nothing of what else there is",
             _BLANK: "is not sure enough to be blank",
             _UNLIKELY: f"< {self.at.label:g}",
             _NO_BIRD: f"with P(bird) {self.bird[row]:.2f} < {self.at.bird:g}",
@@ -108,18 +109,20 @@ def decide(probabilities: Vectors, choices: Choices, at: Thresholds) -> Verdicts
     # As float64, for thresholds are: 0.55 as float32 is more than 0.55.
     first = probabilities[rows, best].astype(np.float64)
     margin = first - _second(probabilities, best)
-    mass = {kind: _sum(probabilities, choices.are(kind)) for kind in (Kind.BIRD, Kind.BLANK)}
-    bird, blank = mass[Kind.BIRD], mass[Kind.BLANK]
+    are_text = np.array([label.is_text for label in choices.labels], bool)
+    bird = _sum(probabilities, choices.are(Kind.BIRD))
+    blank = _sum(probabilities, choices.are(Kind.BLANK) & ~are_text)
 
     best_is = {kind: choices.are(kind)[best] for kind in Kind}
     doubt = np.select(
         [
+            are_text[best],
             best_is[Kind.BLANK],
             first < at.label,
             best_is[Kind.BIRD] & (bird < at.bird),
             margin < at.margin,
         ],
-        [_BLANK, _UNLIKELY, _NO_BIRD, _CLOSE],
+        [_TEXT, _BLANK, _UNLIKELY, _NO_BIRD, _CLOSE],
         _NO_DOUBT,
     )
     is_blank = blank >= at.blank

@@ -25,7 +25,7 @@ from feeder.inbox import Inbox
 from feeder.log_care import LogCare
 from feeder.logbook import Logbook
 from feeder.reserve import Reserve
-from feeder.vocabulary import Vocabulary
+from feeder.vocabulary import Vocabulary, with_text_negatives
 
 
 def open_bundle(settings: Settings, name: str | None = None) -> Bundle:
@@ -38,12 +38,15 @@ def open_vocabulary(
     settings: Settings, bundle: Bundle, name: str | None = None, *, own: bool = True
 ) -> Vocabulary:
     """The configured vocabulary, or the one called `name`, with the user's own labels or not."""
-    return choose_vocabulary(
+    chosen = choose_vocabulary(
         bundle,
         name or settings.vocabulary_name,
         settings.vocabulary_folders,
         settings.own_labels if own else None,
     )
+    if settings.model.text_negatives and own and bundle.manifest.text is not None:
+        return with_text_negatives(chosen)
+    return chosen
 
 
 def open_classifier(
