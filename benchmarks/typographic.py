@@ -162,7 +162,8 @@ def on_clips(
                     ("two looks, masked", hidden),
                 ):
                     what = f"{defence}, {looks}" if defence else looks
-                    tally.add("a note with a label", what, clean, named(seen), word)
+                    there = "nothing" if clean == NOTHING else "something"
+                    tally.add(f"a note, {there} there", what, clean, named(seen), word)
     return tally
 
 
@@ -217,7 +218,8 @@ def rival_judges(folder: Path) -> dict[str, Judge]:
         def say(image: Image.Image, box: Box | None) -> str:
             scores = rival.scores(fill(image, [box]) if masks and box else image)
             best = int(scores[:-1].argmax())
-            return rival.lines[best] if scores[best] >= SCORE else NOTHING
+            common = rival.lines[best].rstrip(")").split(" (")[-1]
+            return common if scores[best] >= SCORE else NOTHING
 
         return say
 

@@ -14,10 +14,12 @@ from benchmarks.typographic import NOTHING, on_pictures
 from feeder import Classifier
 from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle, Thresholds, golden_image, shipped_models
+from feeder.classifier import PERHAPS
 from feeder.domain import Box, Kind, Label, ObservationType
 from feeder.reading import TEMPLATES, Words, without_what_is_read
 from feeder.verdicts import Choices, decide
-from feeder.vocabulary import with_text_negatives
+from feeder.vocabulary import Vocabulary, with_text_negatives
+from tests.test_classifier import framed
 
 ROBIN, WREN = Label("robin", Kind.BIRD), Label("wren", Kind.BIRD)
 EMPTY = Label("empty", Kind.BLANK)
@@ -100,6 +102,27 @@ def reading_less(vocabulary: vocabularies.Vocabulary) -> vocabularies.Vocabulary
     """The same labels, none of which stands for text."""
     labels = tuple(replace(label, is_text=False) for label in vocabulary.labels)
     return replace(vocabulary, labels=labels)
+
+
+def test_words_do_not_keep_a_region_from_being_looked_at(tiny_clip: Path) -> None:
+    """Where the whole frame is read as text, what changed is judged, and counts if it is named."""
+    labels = tuple(Label(name, Kind.BIRD) for name in ("wren", "lawn"))
+    vocabulary = Vocabulary("", ("{label}",), (*labels, Label("sign", Kind.BLANK, is_text=True)))
+    classifier = Classifier(Bundle.open(tiny_clip), vocabulary, thresholds=Thresholds(label=0.0))
+    boxes = [Box(x / 8, y / 8, 0.3, 0.3) for x in range(6) for y in range(6)]
+    noise = np.random.default_rng(0).integers(0, 255, (60, 64, 64, 3), np.uint8)
+    frames = [framed(Image.fromarray(pixels)) for pixels in noise]
+    wholes = [classifier.classify(frame) for frame in frames]
+    signs = [
+        frame
+        for frame, whole in zip(frames, wholes, strict=True)
+        if whole.best is not None
+        and whole.best.label.is_text
+        and (whole.bird_probability or 0) < PERHAPS
+    ]
+    assert signs
+    regions = [classifier.classify(frame, box).region for frame in signs for box in boxes]
+    assert any(regions)
 
 
 def test_notes_hold_what_is_written_on_them() -> None:

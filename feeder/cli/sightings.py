@@ -34,7 +34,11 @@ from feeder.places import Places
 @click.option("--species", help="Common name, scientific name or eBird code.")
 @click.option("--deployment", help="One camera only.")
 @click.option("--all", "every_frame", is_flag=True, help="Every frame, with its verdict and why.")
-@click.option("--tag", metavar="ATTRIBUTE=VALUE", help="Frames with this tag only.")
+@click.option(
+    "--tag",
+    metavar="ATTRIBUTE=VALUE",
+    help="With this tag only; --all adds frames without an animal.",
+)
 @click.option("--favorites", is_flag=True, help="Favorites only; `feeder favorite` makes them.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="0: all.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, times in UTC.")
