@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,12 @@ class Question:
         ]
 
 
+class Register(Protocol):
+    """What keeps the meaning of digests: the log, or the part of it that writes observations."""
+
+    def register_attribute(self, digest: str, attribute: str, values: Sequence[str]) -> None: ...
+
+
 @dataclass(frozen=True)
 class Tagger:
     """All that is asked beside the label. `unasked` are attributes this bundle has no answers to,
@@ -78,6 +85,12 @@ class Tagger:
     def digest(self) -> str:
         """Names all the questions together, hexadecimal."""
         return _sha256([question.digest for question in self.questions])
+
+    def register(self, log: Register) -> None:
+        """Says what each question's digest stands for, before the first tag bears it."""
+        for question in self.questions:
+            values = [value.name for value in question.attribute.values]
+            log.register_attribute(question.digest, question.attribute.name, values)
 
     def tagged(self, prediction: Prediction) -> Prediction:
         """The prediction with its tags."""

@@ -47,8 +47,7 @@ def log(path: Path) -> Iterator[TagLog]:
     """Opened on it, with the model and the test's side vocabularies known."""
     with TagLog(path) as opened:
         opened.observations.register_model(MODEL, "tiny")
-        for question in tagger().questions:
-            opened.observations.register_attribute(question.digest, question.attribute.name, [])
+        tagger().register(opened.observations)
         yield opened
 
 

@@ -190,9 +190,7 @@ def again(path: Path, as_json: bool) -> None:
     bundle, tagger = classifier.bundle, classifier.tagger
     with TagLog(settings.database) as log:
         log.observations.register_model(bundle.digest, bundle.manifest.name)
-        for question in tagger.questions:
-            values = [value.name for value in question.attribute.values]
-            log.observations.register_attribute(question.digest, question.attribute.name, values)
+        tagger.register(log.observations)
         store = EmbeddingStore.open(settings.database, bundle.digest, settings.cache)
         with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
             task = bar.add_task("asking again", total=None)
