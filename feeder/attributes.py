@@ -10,7 +10,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -132,10 +132,3 @@ def _parse(path: Path) -> _File:
             f"It may have: {', '.join(_File.model_fields)}; "
             f"a value: {', '.join(_ValueEntry.model_fields)}.",
         ) from error
-
-
-def by_photos(attribute: Attribute) -> Attribute:
-    """The attribute with those of its values alone that have photos."""
-    return replace(
-        attribute, values=tuple(value for value in attribute.values if value.photos is not None)
-    )
