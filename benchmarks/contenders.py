@@ -70,6 +70,7 @@ def feeder_daemon(workload: Workload) -> Classify:
     classifier = station.classifier
     logbook.register_model(classifier.bundle.digest, classifier.bundle.manifest.name)
     logbook.register_vocabulary(classifier.embeddings.digest, classifier.labels)
+    classifier.tagger.register(logbook)
     station.inbox.start()
     for close in (home.cleanup, logbook.close, station.close):  # run last to first
         atexit.register(close)

@@ -17,8 +17,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from feeder import bundle as bundles
-from feeder import decoder, label_embeddings, species_prior, verdicts
+from feeder import decoder, label_embeddings, species_prior, tagging, verdicts
 from feeder import vocabulary as vocabularies
+from feeder.attributes import Attribute
 from feeder.bundle import Bundle, Precision, Thresholds
 from feeder.domain import (
     Box,
@@ -34,6 +35,7 @@ from feeder.encoder import ImageEncoder, TextEncoder
 from feeder.errors import BadFrame, VocabularyError
 from feeder.label_embeddings import LabelEmbeddings, PromptCache
 from feeder.preprocess import draft_size
+from feeder.reading import without_what_is_read
 from feeder.species_prior import Expectation, Locality
 from feeder.verdicts import Choices, Context, Verdicts
 from feeder.vocabulary import Vocabulary
@@ -64,6 +66,7 @@ class Classifier:
         thresholds: Thresholds | None = None,
         calibrated: Mapping[str, tuple[Thresholds, float]] | None = None,
         top: int = 5,
+        attributes: Sequence[Attribute] = (),
         localities: Mapping[str, Locality] | None = None,
         lazy: bool = False,
     ) -> None:
@@ -89,6 +92,8 @@ class Classifier:
         }
         """What is to be expected at the deployments that have a region, by their names."""
         self._contexts: dict[tuple[str, int | None], Context] = {}
+        reads = bundle.manifest.text is not None
+        self.tagger = tagging.embed(attributes, bundle, self._embed_texts if reads else None)
         self.__dict__.pop("_text_encoder", None)
         if not lazy:
             _ = self._image_encoder
@@ -135,14 +140,15 @@ class Classifier:
             return unclassified(frame.defect)
         context = self.context(frame.source.deployment.name, frame.captured_at)
         whole = self.judge(self.embed([frame.image])[0], context)
-        if region is None or (whole.bird_probability or 0.0) < PERHAPS:
-            return whole
+        if region is None or not _may_show_a_bird(whole):
+            return self.tagger.tagged(whole)
         part = self.judge(self.embed([cut(frame.image, region)])[0], context)
-        return replace(part, region=region) if _is_surer(part, whole) else whole
+        chosen = replace(part, region=region) if _is_surer(part, whole) else whole
+        return self.tagger.tagged(chosen)
 
     def classify_image(self, picture: Picture) -> Prediction:
         """The verdict on one picture. Raises BadFrame where it cannot be decoded."""
-        return self.judge(self.embed([picture])[0])
+        return self.tagger.tagged(self.judge(self.embed([picture])[0]))
 
     def embed(self, pictures: Sequence[Picture]) -> Vectors:
         """Unit vectors, float32 [len(pictures), d]; the mean over the bundle's views of each."""
@@ -158,6 +164,11 @@ class Classifier:
         if context is not None:
             logits /= np.float32(context.temperature)
         shares = _summed_softmax(logits, self.embeddings.owner)
+        words = self.embeddings.words
+        if words is not None:
+            seen = self._best_cosines(embeddings)
+            scale = self.bundle.manifest.logit_scale
+            shares = without_what_is_read(shares, embeddings, seen, words, scale)
         if context is None or context.log_prior is None:
             return shares
         return species_prior.weigh(shares, context.log_prior, self.choices.are(Kind.BIRD))
@@ -211,8 +222,7 @@ class Classifier:
         """
         vectors, chosen = self.embeddings, np.fromiter(rows, np.int64)
         has_birds = bool(self.choices.are(Kind.BIRD).any())
-        starts = np.flatnonzero(np.diff(vectors.owner, prepend=-1))
-        cosines = np.maximum.reduceat(embeddings[chosen] @ vectors.vectors.T, starts, axis=1)
+        cosines = self._best_cosines(embeddings[chosen])
         best = verdicts.top(probabilities[chosen], self._top)
         unweighed = self._unweighed(embeddings[chosen], said.context)
         for place, row in enumerate(chosen.tolist()):
@@ -284,6 +294,12 @@ class Classifier:
         scale = np.float32(self.bundle.manifest.logit_scale)
         return scale * (embeddings @ rows.vectors.T) + rows.bias
 
+    def _best_cosines(self, embeddings: Vectors) -> Vectors:
+        """float32 [n, labels]: how alike each label's best row is, for unit vectors [n, d]."""
+        rows = self.embeddings
+        starts = np.flatnonzero(np.diff(rows.owner, prepend=-1))
+        return np.maximum.reduceat(embeddings @ rows.vectors.T, starts, axis=1)
+
     def _embed_vocabulary(self, vocabulary: Vocabulary) -> LabelEmbeddings:
         if self.bundle.manifest.text is None:
             return label_embeddings.embed(vocabulary, self.bundle, None)
@@ -326,6 +342,12 @@ def cut(image: Image.Image, region: Box) -> Image.Image:
     right = max(left + 1, round((region.x + region.width) * image.width))
     bottom = max(top + 1, round((region.y + region.height) * image.height))
     return image.crop((left, top, right, bottom))
+
+
+def _may_show_a_bird(whole: Prediction) -> bool:
+    """Whether it is worth a second look; words on a note may have taken the bird's part."""
+    is_read = whole.best is not None and whole.best.label.is_text
+    return is_read or (whole.bird_probability or 0.0) >= PERHAPS
 
 
 def _is_surer(part: Prediction, whole: Prediction) -> bool:

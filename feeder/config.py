@@ -13,7 +13,7 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from feeder.bundle import Thresholds, shipped_models
-from feeder.domain import Deployment
+from feeder.domain import Box, Deployment
 from feeder.errors import ConfigError
 
 _HEADING = """\
@@ -51,6 +51,22 @@ class DeploymentSection(_Section):
         None, description="its own bar chart, likewise", examples=["cabin_barchart.txt"]
     )
 
+    mask: tuple[tuple[float, float, float, float], ...] | None = Field(
+        None,
+        description="what is never judged, such as a time stamp or a logo: left, top, width and "
+        "height of each, as shares of the frame",
+        examples=[[[0.0, 0.0, 0.3, 0.08]]],
+    )
+
+    @field_validator("mask", mode="before")
+    @classmethod
+    def _boxes(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(map(_is_box, value)):
+            raise ValueError("write each as [left, top, width, height], all of it within 0 to 1")
+        return tuple(tuple(map(float, box)) for box in value)
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str | None) -> str | None:
@@ -61,6 +77,16 @@ class DeploymentSection(_Section):
                 said = f"{name!r} is no time zone; write it like 'Europe/Dublin'"
                 raise ValueError(said) from None
         return name
+
+
+def _is_box(box: object) -> bool:
+    """Whether it is four numbers that lie within the frame and hold something."""
+    if not isinstance(box, list) or len(box) != 4:
+        return False
+    if not all(isinstance(share, float | int) and 0 <= share <= 1 for share in box):
+        return False
+    x, y, width, height = map(float, box)
+    return width > 0 and height > 0 and x + width <= 1 + 1e-9 and y + height <= 1 + 1e-9
 
 
 class ModelSection(_Section):
@@ -87,6 +113,27 @@ class ModelSection(_Section):
     embed_again: bool = Field(
         True, description="show a new model the old pictures, too, while nothing else is to do"
     )
+    text_negatives: bool = Field(
+        False,
+        description="on a model that reads text: take a written name for words, not for the bird",
+    )
+
+
+class AttributesSection(_Section):
+    """What else is asked of every frame, on the same look; `feeder attributes list` shows it."""
+
+    use: tuple[str, ...] = Field(
+        ("behaviour", "sex", "age", "feeder", "lens"),
+        description="shipped ones by name; your own are always asked",
+    )
+    folder: str = Field(
+        "attributes", min_length=1, description="your own, kept by `feeder attributes learn`"
+    )
+
+    @field_validator("use", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
 
 
 class ThresholdsSection(_Section):
@@ -248,6 +295,7 @@ class _File(_Section):
     model: ModelSection = ModelSection()
     thresholds: ThresholdsSection = ThresholdsSection()
     region: RegionSection = RegionSection()
+    attributes: AttributesSection = AttributesSection()
     inbox: InboxSection = InboxSection()
     frames: FramesSection = FramesSection()
     visits: VisitsSection = VisitsSection()
@@ -282,6 +330,7 @@ class Settings(_File):
                 latitude=entry.latitude,
                 longitude=entry.longitude,
                 zone=ZoneInfo(entry.timezone) if entry.timezone else None,
+                mask=tuple(Box(*shares) for shares in entry.mask or ()),
             )
             for entry in self.deployment
         )
@@ -335,6 +384,16 @@ class Settings(_File):
     def vocabulary_folders(self) -> tuple[Path, ...]:
         """Where vocabularies are looked for, likewise."""
         return tuple(folder / "vocabularies" for folder in self.model_folders)
+
+    @property
+    def attribute_folders(self) -> tuple[Path, ...]:
+        """Where shipped attributes are looked for, likewise."""
+        return tuple(folder / "attributes" for folder in self.vocabulary_folders)
+
+    @property
+    def own_attributes(self) -> Path:
+        """The folder of the user's own attributes, which need not exist."""
+        return self.resolve(self.attributes.folder)
 
     @property
     def vocabulary_name(self) -> str | None:

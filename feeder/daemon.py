@@ -314,6 +314,7 @@ class Daemon:
         classifier = self.station.classifier
         self.logbook.register_model(classifier.bundle.digest, classifier.bundle.manifest.name)
         self.logbook.register_vocabulary(classifier.embeddings.digest, classifier.labels)
+        classifier.tagger.register(self.logbook)
 
     def _may_take(self) -> bool:
         """False while the log cannot be written and enough rows wait: the folder is the queue."""

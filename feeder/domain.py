@@ -76,6 +76,7 @@ class Deployment:
     """One camera at one place: the folder it fills and where on Earth it stands.
 
     `zone` reads EXIF times without an offset and shows local times; None is the computer's own.
+    `mask` are parts of its pictures that nobody is to judge.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Deployment:
     latitude: float | None = None
     longitude: float | None = None
     zone: ZoneInfo | None = None
+    mask: "tuple[Box, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ class Label:
     """One entry of a vocabulary.
 
     `prompts` replace the vocabulary's templates; `alternatives` are scored each on its own and
-    their probabilities summed; `photos` is an `.npz` of example embeddings beside the file.
+    their probabilities summed; `photos` is an `.npz` of example embeddings beside the file. One
+    that `is_text` takes what is read in a picture and not seen.
     """
 
     name: str
@@ -101,6 +104,7 @@ class Label:
     prompts: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
     photos: Path | None = None
+    is_text: bool = False
 
     @property
     def is_any_bird(self) -> bool:
@@ -195,6 +199,19 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Tag:
+    """What a side vocabulary says of a picture: that its `behaviour` is `bathing`, how surely.
+
+    `vocabulary_digest` names the side vocabulary.
+    """
+
+    attribute: str
+    value: str
+    probability: float
+    vocabulary_digest: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """A machine's verdict on one picture.
 
@@ -203,8 +220,8 @@ class Prediction:
     the second probability. `named` is what the verdict calls the picture: the best label, a
     group with its members' summed probability, `UNIDENTIFIED_BIRD` with P(bird), or None where it
     declines. `reason` says in words why. `region` is the part of the frame that was judged, None
-    for all of it, and `embedding` its float32 [d] unit vector. The digests name the bundle and
-    vocabulary.
+    for all of it, and `embedding` its float32 [d] unit vector. `tags` say what else it shows. The
+    digests name the bundle and vocabulary.
     """
 
     observation_type: ObservationType
@@ -217,6 +234,7 @@ class Prediction:
     model_digest: str = ""
     vocabulary_digest: str = ""
     region: Box | None = None
+    tags: tuple[Tag, ...] = ()
 
     @property
     def best(self) -> Candidate | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from feeder import safe_open
+from feeder import mask, safe_open
 from feeder.clock import storable_ns, to_utc
 from feeder.decoder import Picture
 from feeder.decoder_process import DecoderProcess
@@ -96,7 +96,7 @@ class FrameReader:
             media_type=picture.media_type,
             width=picture.width,
             height=picture.height,
-            image=picture.image,
+            image=mask.fill(picture.image, frame.source.deployment.mask),
         )
 
     def _count_death(self, digest: str) -> int:

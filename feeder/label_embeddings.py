@@ -18,6 +18,7 @@ from feeder.bundle import Bundle
 from feeder.domain import Group, Kind, Label, Vectors
 from feeder.encoder import unit
 from feeder.errors import VocabularyError
+from feeder.reading import Words
 from feeder.vocabulary import Vocabulary, spelling
 
 log = logging.getLogger("feeder.labels")
@@ -41,7 +42,8 @@ class LabelEmbeddings:
     `owner` int64 [rows], the index in `labels` that a row counts for. `groups` are what labels
     have in common, each with its members' indices in `labels`, the smallest first. `skipped` are
     the labels of the vocabulary this bundle has no vector for. `blocked` are the indices of
-    labels that are scored and yet never named. `digest` names the vocabulary in the log.
+    labels that are scored and yet never named. `words` are the labels' names as written words,
+    None where what is read is not told from what is seen. `digest` names the vocabulary in the log.
     """
 
     labels: tuple[Label, ...]
@@ -52,6 +54,7 @@ class LabelEmbeddings:
     groups: tuple[tuple[Label, tuple[int, ...]], ...] = ()
     skipped: tuple[str, ...] = ()
     blocked: frozenset[int] = frozenset()
+    words: Words | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ def embed(
         rows, labels, skipped = _from_bundle(vocabulary, bundle)
     else:
         rows, labels, skipped = _from_text(vocabulary, embed_texts), vocabulary.labels, ()
+    words = None if embed_texts is None else _words(vocabulary, embed_texts)
     taught = [index for index, label in enumerate(labels) if label.photos is not None]
     for index in taught:
         rows[index] = _from_photos(labels[index])
@@ -151,6 +155,7 @@ def embed(
         blocked=frozenset(
             place for place, label in enumerate(labels) if label.name in vocabulary.blocked
         ),
+        words=words,
     )
     if len(embeddings.blocked) == len(labels):
         raise VocabularyError(
@@ -178,6 +183,26 @@ def _from_text(vocabulary: Vocabulary, embed_texts: EmbedTexts) -> list[_Rows]:
         )
         for group in groups
     ]
+
+
+def _words(vocabulary: Vocabulary, embed_texts: EmbedTexts) -> Words | None:
+    """The names of all labels made of words, where one of the labels stands for text."""
+    places = enumerate(vocabulary.labels)
+    text = next((place for place, label in places if label.is_text), None)
+    if text is None:
+        return None
+    written = [
+        (place, prompts)
+        for place, label in enumerate(vocabulary.labels)
+        if label.photos is None and place != text
+        for prompts in vocabulary.written(label)
+    ]
+    every = [prompt for _, prompts in written for prompt in prompts]
+    if not every:
+        return None
+    vectors = dict(zip(every, embed_texts(every), strict=True))
+    rows = [mean_direction([vectors[prompt] for prompt in prompts]) for _, prompts in written]
+    return Words(np.concatenate(rows), np.array([place for place, _ in written]), text)
 
 
 def _from_bundle(
@@ -326,13 +351,19 @@ def _photo_embeddings(label: Label) -> Vectors:
 
 
 def _photo_arrays(label: Label) -> dict[str, npt.NDArray[Any]]:
+    assert label.photos is not None
+    again = f'Run `feeder labels remove "{label.name}"`, then add it again.'
+    return read_photos(label.photos, label.name, again)
+
+
+def read_photos(path: Path, name: str, again: str) -> dict[str, npt.NDArray[Any]]:
     """What `save_photos` kept, every byte of it against the archive's own CRC-32.
 
     numpy alone reads an array as far as its header says, and compares only what it read whole.
+    Raises VocabularyError with the hint `again` for the photos of `name` that cannot be read.
     """
-    assert label.photos is not None
     try:
-        data = label.photos.read_bytes()
+        data = path.read_bytes()
         with zipfile.ZipFile(BytesIO(data)) as archive:
             damaged = archive.testzip()
         if damaged is not None:
@@ -341,8 +372,7 @@ def _photo_arrays(label: Label) -> dict[str, npt.NDArray[Any]]:
             return {name: stored[name] for name in ("bundle_digest", "embeddings")}
     except Exception as error:  # zipfile raises half a dozen classes for as many kinds of damage
         raise VocabularyError(
-            f"The example photos of {label.name!r} cannot be read: {error}.",
-            f'Run `feeder labels remove "{label.name}"`, then add it again.',
+            f"The example photos of {name!r} cannot be read: {error}.", again
         ) from error
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,18 @@ from feeder.domain import ClockEpoch
 from feeder.errors import LogbookError
 from feeder.log_file import BUSY_SECONDS, RESTORE, is_damage, problems
 
+_TAGS = (
+    "(SELECT json_group_array(json_object('attribute', attribute, 'value', value,"
+    " 'probability', probability)) FROM tag WHERE tag.media_id = frame.media_id)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """Which sightings to read: instants in UTC, `since` inclusive and `until` exclusive.
 
     `labels` are names as the log has them; `every_frame` reads all frames, whatever they show;
-    `favorites` only those.
+    `favorites` only those. `tag` is an attribute and its value.
     """
 
     since: datetime | None = None
@@ -33,6 +39,7 @@ class Query:
     limit: int | None = None
     every_frame: bool = False
     favorites: bool = False
+    tag: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,8 @@ class LogReader:
         `timestamp_trusted` is False where the clock that gave it may have been wrong;
         `timestamp_recorded` is the time as first written where it was corrected, else None.
 
-        Raises LogbookError where there is no log yet.
+        `tags` are dicts of attribute, value and probability. Raises LogbookError where there is no
+        log yet.
         """
         conditions: list[str] = []
         values: list[Any] = []
@@ -64,11 +72,22 @@ class LogReader:
             values += sorted(query.labels)
         if query.favorites:
             conditions.append("media_id IN (SELECT media_id FROM media WHERE favorite = 1)")
+        if query.tag is not None:
+            conditions.append(
+                "media_id IN (SELECT media_id FROM tag WHERE attribute = ? AND value = ?)"
+            )
+            values += query.tag
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         view = "verdict" if query.every_frame else "sighting"
-        sql = f"SELECT * FROM {view}{where} ORDER BY timestamp DESC, media_id DESC LIMIT ?"
         values.append(-1 if query.limit is None else query.limit)
         with self._connect() as connection:
+            tags = _TAGS if self._has_tags(connection) else "'[]'"
+            if query.tag is not None and tags is not _TAGS:
+                return
+            sql = (
+                f"SELECT *, {tags} AS tags FROM {view} AS frame{where}"
+                " ORDER BY timestamp DESC, media_id DESC LIMIT ?"
+            )
             for row in connection.execute(sql, values):
                 first = row.get("timestamp_recorded")
                 yield {
@@ -78,7 +97,15 @@ class LogReader:
                     "timestamp_trusted": bool(row.get("timestamp_trusted", True)),
                     "timestamp_recorded": parse_utc(first) if first else None,
                     "runners_up": json.loads(row["runners_up"]),
+                    "tags": sorted(json.loads(row["tags"]), key=itemgetter("attribute")),
                 }
+
+    def has_tags(self) -> bool:
+        """Whether any frame bears a tag."""
+        with self._connect() as connection:
+            return self._has_tags(connection) and bool(
+                connection.execute("SELECT 1 FROM tag LIMIT 1").fetchone()
+            )
 
     def count(self) -> dict[str, int]:
         """Frames in the log by their current observation type."""
@@ -108,6 +135,12 @@ class LogReader:
         with self._connect() as connection:
             connection.row_factory = None
             return problems(connection)
+
+    @staticmethod
+    def _has_tags(connection: sqlite3.Connection) -> bool:
+        """False for a log that no daemon of this release has opened yet."""
+        found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'tag'").fetchone()
+        return found is not None
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:

@@ -207,6 +207,10 @@ class Logbook:
         """Says what a vocabulary digest stands for; kept with the first row that bears it."""
         self._observations.register_vocabulary(digest, labels)
 
+    def register_attribute(self, digest: str, attribute: str, values: Sequence[str]) -> None:
+        """Says what an attribute's side vocabulary stands for, likewise."""
+        self._observations.register_attribute(digest, attribute, values)
+
     def register_model(self, digest: str, name: str) -> None:
         """Says which bundle a model digest stands for, likewise."""
         self._observations.register_model(digest, name)

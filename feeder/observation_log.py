@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from feeder.clock import utc_text
-from feeder.domain import Box, Label, ObservationType, Prediction, Vectors
+from feeder.domain import Box, Label, ObservationType, Prediction, Tag, Vectors
 
 
 class ObservationLog:
@@ -17,7 +17,7 @@ class ObservationLog:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._names: dict[str, str] = {}
-        self._named_last: dict[str, str] = {}  # the key of the newest model and vocabulary
+        self._named_last: dict[str, str] = {}  # the key of the newest model and vocabularies
         self._ids: dict[str, int] = {}
         self._model_names: dict[int, str] = {}
 
@@ -28,6 +28,11 @@ class ObservationLog:
             for at in labels
         ]
         self._name("vocabulary", digest, json.dumps(described))
+
+    def register_attribute(self, digest: str, attribute: str, values: Sequence[str]) -> None:
+        """Says what an attribute's side vocabulary stands for, likewise."""
+        described = [{"name": value, "attribute": attribute} for value in values]
+        self._name("vocabulary", digest, json.dumps(described), slot=f"attribute {attribute}")
 
     def register_model(self, digest: str, name: str) -> None:
         """Says which bundle a model digest stands for, likewise."""
@@ -50,13 +55,16 @@ class ObservationLog:
         at: datetime,
         judgement_id: int | None = None,
     ) -> None:
-        """A machine's verdict on a frame, given at the instant `at`, with its embedding.
+        """A machine's verdict on a frame, given at the instant `at`, with its embedding and tags.
 
-        One that is there already, of the same model, vocabulary and judgement, stays as it is.
+        A judgement brings no tags: it may be undone, and they can be asked for anew. One that is
+        there already, of the same model, vocabulary and judgement, stays as it is.
         """
         self.add_many([(media_id, prediction)], at, judgement_id)
         if prediction.embedding is not None:
             self.add_embedding(media_id, prediction.model_digest, prediction.embedding)
+        if judgement_id is None and prediction.tags:
+            self.add_tags(media_id, prediction.model_digest, prediction.tags)
 
     def add_many(
         self,
@@ -113,6 +121,24 @@ class ObservationLog:
             *(_box(prediction.region) if prediction.region else (None,) * 4),
         )
 
+    def add_tags(self, media_id: int, model_digest: str, tags: Sequence[Tag]) -> None:
+        """What side vocabularies say of a frame, on the embedding of that model."""
+        self._connection.executemany(
+            "INSERT INTO tag (media_id, model_id, vocabulary_id, attribute, value, probability)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [
+                (
+                    media_id,
+                    self.model_id(model_digest),
+                    self.vocabulary_id(tag.vocabulary_digest),
+                    tag.attribute,
+                    tag.value,
+                    round(tag.probability, 4),
+                )
+                for tag in tags
+            ],
+        )
+
     def add_by_person(
         self,
         media_id: int,
@@ -148,8 +174,8 @@ class ObservationLog:
         """The row of a registered vocabulary, likewise."""
         return self._id_of("vocabulary", "labels", digest)
 
-    def _name(self, table: str, digest: str, said: str) -> None:
-        self._named_last[table] = key = f"{table} {digest}"
+    def _name(self, table: str, digest: str, said: str, slot: str = "") -> None:
+        self._named_last[slot or table] = key = f"{table} {digest}"
         self._names[key] = said
 
     def _id_of(self, table: str, column: str, digest: str) -> int | None:

@@ -18,7 +18,7 @@ RARE_MARK = "(rare here"
 TYPES = tuple(ObservationType)
 """What the numbers in `Verdicts.types` stand for."""
 
-_NO_DOUBT, _BLANK, _UNLIKELY, _NO_BIRD, _CLOSE = range(5)
+_NO_DOUBT, _TEXT, _BLANK, _UNLIKELY, _NO_BIRD, _CLOSE = range(6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +65,11 @@ class Choices:
         return np.array([label.kind is kind for label in self.labels], bool)
 
     @cached_property
+    def are_text(self) -> npt.NDArray[np.bool_]:
+        """Which of the labels take what is read, bool [labels]."""
+        return np.array([label.is_text for label in self.labels], bool)
+
+    @cached_property
     def sums(self) -> Vectors:
         """Which labels add up to a bird, to a blank, to each group: 0 or 1, float32 [labels, n].
 
@@ -72,7 +77,8 @@ class Choices:
         """
         places = np.arange(len(self.labels))
         groups = [np.isin(places, members) for _, members in self.groups]
-        return np.stack([self.are(Kind.BIRD), self.are(Kind.BLANK), *groups], 1).astype(np.float32)
+        blanks = self.are(Kind.BLANK) & ~self.are_text  # a note may hang where a bird is
+        return np.stack([self.are(Kind.BIRD), blanks, *groups], 1).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,7 @@ class Verdicts:
 
     def _doubt(self, row: int) -> str:
         return {
+            _TEXT: "is read there, and says nothing of what else there is",
             _BLANK: "is not sure enough to be blank",
             _UNLIKELY: f"< {self.at.label:g}",
             _NO_BIRD: f"with P(bird) {self.bird[row]:.2f} < {self.at.bird:g}",
@@ -173,12 +180,13 @@ def decide(
     best_is = {kind: choices.are(kind)[best] for kind in Kind}
     doubt = np.select(
         [
+            choices.are_text[best],
             best_is[Kind.BLANK],
             first < at.label,
             best_is[Kind.BIRD] & (bird < at.bird),
             margin < at.margin,
         ],
-        [_BLANK, _UNLIKELY, _NO_BIRD, _CLOSE],
+        [_TEXT, _BLANK, _UNLIKELY, _NO_BIRD, _CLOSE],
         _NO_DOUBT,
     )
     is_blank = blank >= at.blank

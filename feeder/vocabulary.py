@@ -11,10 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from feeder import reading
 from feeder.domain import Group, Kind, Label
 from feeder.errors import VocabularyError
 
 DEFAULT_TEMPLATES = ("a photo of a {label}.",)
+
+SIGN = "sign with text"
+"""The label of the shipped lists for a picture of words."""
 
 
 class _LabelEntry(BaseModel):
@@ -74,6 +78,11 @@ class Vocabulary:
         names = label.alternatives or (label.name,)
         return [[template.replace("{label}", name) for template in templates] for name in names]
 
+    def written(self, label: Label) -> list[list[str]]:
+        """For each name of `label`, sentences that say it is written there."""
+        names = dict.fromkeys([label.name, *label.aliases, *label.alternatives])
+        return [[one.replace("{label}", name) for one in reading.TEMPLATES] for name in names]
+
     def find(self, name: str) -> Label | None:
         """The label called `name`, by name, alias, scientific name or eBird code, any spelling."""
         wanted = spelling(name)
@@ -112,10 +121,26 @@ def spelling(name: str) -> str:
     return " ".join(plain.replace("-", " ").replace("_", " ").split())
 
 
+def with_text_negatives(vocabulary: Vocabulary) -> Vocabulary:
+    """`vocabulary` with a label that takes what is read in a picture: its sign, or one of its own.
+
+    Such a label is not `blank` any more: where a note hangs, a bird may sit beside it.
+    """
+    sign = vocabulary.find(SIGN)
+    added = Label("written text", Kind.BLANK, prompts=("a photo of printed words on paper.",))
+    labels = vocabulary.labels if sign is not None else (*vocabulary.labels, added)
+    owner = sign or added
+    return replace(
+        vocabulary,
+        labels=tuple(replace(one, is_text=True) if one == owner else one for one in labels),
+    )
+
+
 def digest(vocabulary: Vocabulary) -> str:
     """SHA-256 of everything that decides a prediction, hexadecimal."""
     content = [
         [label.name, label.kind, vocabulary.prompts(label), _photos_digest(label)]
+        + [reading.TEMPLATES] * label.is_text
         for label in vocabulary.labels
     ]
     groups = [[group.label.name, group.members] for group in vocabulary.groups]

@@ -33,6 +33,7 @@ DEFAULT_CONFIG = "config.toml"
             "labels": "feeder.cli.labels:labels",
             "region": "feeder.cli.region:region",
             "relabel": "feeder.cli.relabel:command",
+            "attributes": "feeder.cli.attributes:attributes",
             "eval": "feeder.cli.evaluate:evaluate",
             "model": "feeder.cli.model:model",
             "doctor": "feeder.cli.doctor:doctor",

@@ -75,6 +75,10 @@ def _described(image: Path, prediction: Prediction) -> dict[str, Any]:
         "reason": prediction.reason,
         "bird_probability": prediction.bird_probability,
         "margin": prediction.margin,
+        "tags": [
+            {"attribute": tag.attribute, "value": tag.value, "probability": tag.probability}
+            for tag in prediction.tags
+        ],
     }
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from rich.text import Text
 
+from feeder.cli.attributes import unasked_line
 from feeder.cli.output import lasted, local, percent, say
 from feeder.cli.quota import DailyQuota
 from feeder.daemon import Station
@@ -65,6 +66,8 @@ def greeting(station: Station) -> str:
         lines.append(f"          it does not know {', '.join(skipped[:SHOWN_SKIPPED])}{more}")
     for name, expected in classifier.expectations.items():
         lines.append(f"birds     by {expected.locality.source}  ({name})")
+    if classifier.tagger.unasked:
+        lines.append(f"          {unasked_line(classifier.tagger)}")
     lines.append(f"log       {settings.database}")
     if not any(_has_files(deployment.folder) for deployment in settings.deployments):
         lines += [
@@ -100,6 +103,8 @@ def line_of(frame: Frame, prediction: Prediction, ms: float) -> Text:
         line.append(f"  {percent(shown.probability):>5}")
         closer = "closer look, " if prediction.region else ""
         line.append(f"  ({closer}{_others(prediction)})", style="dim")
+    if prediction.tags:
+        line.append(f"  {', '.join(tag.value for tag in prediction.tags)}", style="cyan")
     line.append(f"  {ms:.0f} ms")
     return line
 

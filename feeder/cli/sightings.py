@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from feeder import config
+from feeder.cli import tag_text
 from feeder.cli.output import examples, local, percent, table, write_json
 from feeder.cli.selection import known_vocabulary, peeked, select, selecting, writing
 from feeder.clock import utc_text
@@ -23,6 +24,7 @@ from feeder.places import Places
     epilog=examples(
         "feeder sightings --since today",
         'feeder sightings --species "Eurasian Blue Tit" --since 2026-05-01 --until 2026-05-31',
+        "feeder sightings --tag behaviour=bathing   # `feeder attributes list` shows what there is",
         "feeder sightings --limit 0 --csv > sightings.csv",
         "feeder sightings --all --limit 5     # blanks, unknowns and broken pictures, too",
         "feeder sightings --json | jq -r '.[].picture'    # where the pictures lie now",
@@ -30,6 +32,11 @@ from feeder.places import Places
 )
 @selecting
 @click.option("--all", "every_frame", is_flag=True, help="Every frame, with its verdict and why.")
+@click.option(
+    "--tag",
+    metavar="ATTRIBUTE=VALUE",
+    help="With this tag only; --all adds frames without an animal.",
+)
 @click.option("--favorites", is_flag=True, help="Favorites only; `feeder favorite` makes them.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="0: all.")
 @writing
@@ -41,6 +48,7 @@ def sightings(
     species: str | None,
     deployment: str | None,
     every_frame: bool,
+    tag: str | None,
     favorites: bool,
     limit: int,
     as_json: bool,
@@ -61,8 +69,10 @@ def sightings(
         limit=limit or None,
         every_frame=every_frame,
         favorites=favorites,
+        tag=tag_text.parse(tag) if tag is not None else None,
     )
-    found = peeked(LogReader(settings.database).sightings(query))
+    reader = LogReader(settings.database)
+    found = peeked(reader.sightings(query))
     if found is None:
         chosen.say_none("frames" if every_frame else "favorites" if favorites else "sightings")
     rows: Iterator[dict[str, Any]] = found or iter(())
@@ -76,6 +86,7 @@ def sightings(
                 row[column] = utc_text(row[column]) if row[column] else ""
             row["timestamp_trusted"] = int(row["timestamp_trusted"])
             row["runners_up"] = "; ".join(other["label"] for other in row["runners_up"])
+            row["tags"] = "; ".join(map(tag_text.written, row["tags"]))
             if not columns:
                 columns = list(row)
                 writer.writerow(columns)
@@ -96,8 +107,10 @@ def sightings(
             ),
         )
     else:
+        # A column that would be empty for every bundle and camera that say nothing more.
+        tags = ("tags",) if reader.has_tags() else ()
         table(
-            ("id", "time", "species", "probability", "camera", "file", "runner-up"),
+            ("id", "time", "species", "probability", "camera", "file", "runner-up", *tags),
             (
                 (
                     row["media_id"],
@@ -107,6 +120,7 @@ def sightings(
                     row["deployment"],
                     row["file_name"],
                     next((other["label"] for other in row["runners_up"]), ""),
+                    *([", ".join(map(tag_text.written, row["tags"]))] if tags else []),
                 )
                 for row in rows
             ),

@@ -9,7 +9,7 @@ from feeder import bundle as bundles
 from feeder import label_embeddings, region
 from feeder.bundle import Bundle, shipped_models
 from feeder.classifier import Classifier
-from feeder.cli.wiring import open_vocabulary
+from feeder.cli.wiring import open_attributes, open_vocabulary
 from feeder.config import Settings
 from feeder.daemon import Station
 from feeder.errors import BundleError, FeederError, VocabularyError
@@ -80,6 +80,7 @@ def _classifier(settings: Settings, starter: Bundle) -> Classifier:
         cache=settings.cache,
         threads=settings.model.threads,
         localities=region.localities(settings),
+        attributes=open_attributes(settings),
     )
 
 

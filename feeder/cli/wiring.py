@@ -8,8 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from feeder import attributes, calibration_file, config, region
 from feeder import bundle as bundles
-from feeder import calibration_file, config, region
+from feeder.attributes import Attribute
 from feeder.backup import Backups
 from feeder.bundle import Bundle, Thresholds
 from feeder.classifier import Classifier, choose_vocabulary
@@ -24,7 +25,7 @@ from feeder.inbox import Inbox
 from feeder.log_care import LogCare
 from feeder.logbook import Logbook
 from feeder.reserve import Reserve
-from feeder.vocabulary import Vocabulary
+from feeder.vocabulary import Vocabulary, with_text_negatives
 
 
 def open_bundle(settings: Settings, name: str | None = None) -> Bundle:
@@ -37,12 +38,15 @@ def open_vocabulary(
     settings: Settings, bundle: Bundle, name: str | None = None, *, own: bool = True
 ) -> Vocabulary:
     """The configured vocabulary, or the one called `name`, with the user's own labels or not."""
-    return choose_vocabulary(
+    chosen = choose_vocabulary(
         bundle,
         name or settings.vocabulary_name,
         settings.vocabulary_folders,
         settings.own_labels if own else None,
     )
+    if settings.model.text_negatives and own and bundle.manifest.text is not None:
+        return with_text_negatives(chosen)
+    return chosen
 
 
 def open_classifier(
@@ -69,8 +73,16 @@ def open_classifier(
         thresholds=settings.thresholds.over(bundle.manifest.thresholds),
         calibrated=_calibrated(settings, bundle),
         top=top,
+        attributes=open_attributes(settings),
         localities=region.localities(settings),
         lazy=lazy,
+    )
+
+
+def open_attributes(settings: Settings) -> tuple[Attribute, ...]:
+    """The configured attributes, with the user's own."""
+    return attributes.read(
+        settings.attributes.use, settings.attribute_folders, settings.own_attributes
     )
 
 

@@ -56,6 +56,13 @@ CREATE TABLE tag (
     UNIQUE (media_id, attribute, model_id, vocabulary_id)
 ) STRICT;
 
+-- How far the history had been asked for its tags again when that was broken off.
+CREATE TABLE tag_progress (
+    model_id         INTEGER PRIMARY KEY REFERENCES model,
+    digest           TEXT NOT NULL,     -- of all side vocabularies together
+    done             INTEGER NOT NULL   -- embeddings of that model, in the order of their rows
+) STRICT;
+
 DROP VIEW sighting;
 DROP VIEW verdict;
 DROP VIEW current_observation;
