@@ -18,6 +18,7 @@ from PIL import Image
 
 from feeder import bundle as bundles
 from feeder import decoder, label_embeddings, verdicts
+from feeder import lessons as people
 from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle, Precision, Thresholds
 from feeder.domain import (
@@ -34,6 +35,7 @@ from feeder.encoder import ImageEncoder, TextEncoder
 from feeder.errors import BadFrame, VocabularyError
 from feeder.label_embeddings import LabelEmbeddings, PromptCache
 from feeder.preprocess import draft_size
+from feeder.prototypes import Examples
 from feeder.verdicts import Choices, Verdicts
 from feeder.vocabulary import Vocabulary
 
@@ -83,7 +85,8 @@ class Classifier:
         self._top = top
         # Text before images: the text encoder is the larger, and is dropped again if this
         # vocabulary is all it was needed for.
-        self.embeddings = self._embed_vocabulary(vocabulary)
+        self._vocabulary = vocabulary
+        self._given = self.embeddings = self._embed_vocabulary(vocabulary)
         self.__dict__.pop("_text_encoder", None)
         self._image_encoder = ImageEncoder(bundle, precision, threads, cache)
 
@@ -108,6 +111,14 @@ class Classifier:
             bundle, str(vocabulary) if vocabulary else None, [models / "vocabularies"]
         )
         return cls(bundle, chosen, cache=cache, precision=precision, threads=threads)
+
+    def teach(self, lessons: Sequence[Examples]) -> None:
+        """Learns from examples that people named, in the place of whatever it learnt so before.
+
+        The vocabulary's digest changes with what is learnt; no encoder is needed.
+        """
+        self.embeddings = people.taught(self._given, lessons, self._vocabulary, self.bundle)
+        self.__dict__.pop("choices", None)
 
     @property
     def labels(self) -> tuple[Label, ...]:

@@ -72,6 +72,9 @@ class ModelSection(_Section):
     look_twice: bool = Field(
         True, description="judge also the part of a frame that changed; the surer verdict counts"
     )
+    learn_from_corrections: bool = Field(
+        True, description="frames that you named (`feeder correct`) teach what they look like"
+    )
 
 
 class ThresholdsSection(_Section):

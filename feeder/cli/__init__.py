@@ -23,6 +23,7 @@ DEFAULT_CONFIG = "config.toml"
             "classify": "feeder.cli.classify:classify",
             "sightings": "feeder.cli.sightings:sightings",
             "favorite": "feeder.cli.favorite:favorite",
+            "correct": "feeder.cli.correct:correct",
             "prune": "feeder.cli.prune:prune",
             "labels": "feeder.cli.labels:labels",
             "eval": "feeder.cli.evaluate:evaluate",

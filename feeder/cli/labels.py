@@ -14,6 +14,7 @@ from feeder.cli.wiring import load_or_default, open_bundle, open_classifier, ope
 from feeder.config import Settings
 from feeder.domain import Kind, Label, Vectors
 from feeder.errors import BadFrame, VocabularyError
+from feeder.prototypes import MIN_EXAMPLES
 from feeder.vocabulary import Vocabulary, spelling
 
 
@@ -162,10 +163,9 @@ def _learn(settings: Settings, name: str, photos: Path) -> Path:
             vectors.append(classifier.embed([path])[0])
         except BadFrame as bad:
             note(f"left out: {bad}")
-    if len(vectors) < label_embeddings.MIN_PHOTOS:
+    if len(vectors) < MIN_EXAMPLES:
         raise VocabularyError(
-            f"{photos} holds {len(vectors)} readable pictures; {label_embeddings.MIN_PHOTOS} or "
-            "more are needed.",
+            f"{photos} holds {len(vectors)} readable pictures; {MIN_EXAMPLES} or more are needed.",
             f"Accepted are {', '.join(decoder.FORMATS)}; ten and more serve better.",
         )
     slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")

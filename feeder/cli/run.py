@@ -17,6 +17,7 @@ from feeder.clock import Clock
 from feeder.config import Settings
 from feeder.daemon import Daemon
 from feeder.housekeeping import Housekeeping
+from feeder.lesson_watch import LessonWatch
 from feeder.model_watch import ModelWatch
 from feeder.picture_log import PictureLog
 from feeder.service_manager import notify
@@ -77,6 +78,7 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
     daemon.chores = [
         lambda: housekeeping.turn(daemon.station.settings),
         ModelWatch(daemon, load),
+        LessonWatch(daemon),
     ]
     daemon.run(once=once)
     housekeeping.finish(whole=once)

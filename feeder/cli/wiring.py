@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from feeder.bundle import Bundle
 from feeder.classifier import Classifier, choose_vocabulary
 from feeder.cli import DEFAULT_CONFIG
 from feeder.config import Settings
+from feeder.correction_log import CorrectionLog
 from feeder.daemon import Station
 from feeder.decoder_process import DecoderProcess
 from feeder.domain import SettledPath
 from feeder.errors import ConfigError, LogbookError
 from feeder.frames import FrameReader
 from feeder.inbox import Inbox
+from feeder.lessons import lessons
 from feeder.log_care import LogCare
 from feeder.logbook import Logbook
 from feeder.reserve import Reserve
@@ -50,7 +52,7 @@ def open_classifier(
 ) -> Classifier:
     """The configured classifier; `model` and `vocabulary` stand in for the configured ones."""
     bundle = open_bundle(settings, model)
-    return Classifier(
+    classifier = Classifier(
         bundle,
         open_vocabulary(settings, bundle, vocabulary),
         cache=settings.cache,
@@ -59,6 +61,11 @@ def open_classifier(
         thresholds=settings.thresholds.over(bundle.manifest.thresholds),
         top=top,
     )
+    if vocabulary is None and settings.model.learn_from_corrections and settings.database.exists():
+        # A log that cannot be read keeps nobody from naming a picture; the daemon looks again.
+        with suppress(LogbookError):
+            classifier.teach(lessons(CorrectionLog(settings.database).told(bundle.digest)))
+    return classifier
 
 
 def open_backups(settings: Settings) -> Backups:
