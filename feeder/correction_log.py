@@ -42,6 +42,14 @@ class Shown:
             return self.label or self.observation_type.value
         return self.observation_type.value
 
+    def is_like(self, other: "Shown") -> bool:
+        """Whether both are of one camera, and the log calls them the same."""
+        return (self.deployment, self.observation_type, self.label) == (
+            other.deployment,
+            other.observation_type,
+            other.label,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -154,23 +162,19 @@ class CorrectionLog:
         with self._connect() as connection:
             for side, order in (("<", "DESC"), (">", "ASC")):
                 rows = connection.execute(
-                    f"{_SHOWN} WHERE (timestamp, media_id) {side} (?, ?) AND deployment = ?"
-                    " AND observation_type = ? AND label IS ?"
+                    f"{_SHOWN} WHERE (timestamp, media_id) {side} (?, ?)"
                     f" ORDER BY timestamp {order}, media_id {order}",
-                    (
-                        utc_text(middle.captured_at),
-                        media_id,
-                        middle.deployment,
-                        middle.observation_type.value,
-                        middle.label,
-                    ),
+                    (utc_text(middle.captured_at), media_id),
                 )
                 last = middle
+                # What does not belong is passed over here: asked for what does, SQLite would
+                # read on to the end of the log for it.
                 for one in map(_shown, rows):
                     if abs(one.captured_at - last.captured_at) >= gap:
                         break
-                    found.append(one)
-                    last = one
+                    if one.is_like(middle):
+                        found.append(one)
+                        last = one
         return sorted(found, key=lambda one: (one.captured_at, one.media_id))
 
     @contextmanager

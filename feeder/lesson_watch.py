@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from feeder.correction_log import CorrectionLog
 from feeder.daemon import Daemon
+from feeder.errors import VocabularyError
 from feeder.lessons import lessons
 
 log = logging.getLogger("feeder.lessons")
@@ -30,15 +31,20 @@ class LessonWatch:
             return
         self._look_at = now + LOOK_SECONDS
         settings, classifier = self.daemon.station.settings, self.daemon.station.classifier
-        if not settings.model.learn_from_corrections:
+        if not settings.model.learn_from_corrections or not settings.database.exists():
             return
         corrections = CorrectionLog(settings.database)
         before, self._seen = self._seen, (classifier, corrections.state())
         if self._seen != before or self._seen == self._learnt:
             return
-        digest = classifier.embeddings.digest
-        classifier.teach(lessons(corrections.told(classifier.bundle.digest)))
         self._learnt = self._seen
+        digest = classifier.embeddings.digest
+        told = corrections.told(classifier.bundle.digest)
+        try:
+            classifier.teach(lessons(told))
+        except VocabularyError as error:  # the photos of a label are damaged since it was read
+            log.warning("corrections are not learnt from: %s %s", error, error.hint)
+            return
         if classifier.embeddings.digest != digest:
             self.daemon.register()
             log.info("corrections were learnt from; they count from the next frame on")

@@ -29,6 +29,7 @@ COMMANDS = [
     ["classify"],
     ["sightings"],
     ["favorite"],
+    ["correct"],
     ["prune"],
     ["labels"],
     ["labels", "list"],

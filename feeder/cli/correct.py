@@ -30,8 +30,6 @@ from feeder.lesson_trial import ENOUGH, Tried, shares, trial
 from feeder.metrics import Share
 from feeder.vocabulary import Vocabulary, names
 
-NEWEST = 0
-
 
 @click.command(
     epilog=examples(
@@ -65,7 +63,7 @@ NEWEST = 0
 @click.option("--ebird", metavar="CODE", default="", help="With --new: eBird species code.")
 @click.option("--kind", type=click.Choice([kind.value for kind in Kind]), default="bird",
               show_default=True, help="With --new.")  # fmt: skip
-@click.option("--undo", "undone", metavar="[NUMBER]", is_flag=False, flag_value=str(NEWEST),
+@click.option("--undo", "undone", metavar="[NUMBER]", is_flag=False, flag_value="0",
               type=click.IntRange(0),
               help="Take back the newest correction, or that one.")  # fmt: skip
 @click.option("--list", "listed", is_flag=True, help="List the corrections, the newest first.")
@@ -131,12 +129,16 @@ def correct(
             raise click.UsageError("--since, --until and --deployment go with --every NAME")
         else:
             frames = log.visit(visit) if visit is not None else log.frames(media_ids)
-        _show(settings, frames, answer, as_json=as_json)
+        if not as_json:
+            _preview(settings, frames, answer)
+        number = None
         if frames and not dry_run and (yes or bool(media_ids) or _agreed(len(frames))):
             with JudgementLog.open(settings.database) as judgements:
                 number = keep(judgements, frames, answer, person=person.name(), note=said)
-            if not as_json:
-                say(f"correction {number}: {len(frames)} frames; `feeder correct --undo` undoes it")
+        if as_json:
+            _write(frames, answer, number)
+        elif number is not None:
+            note(f"`feeder correct --undo {number}` takes it back.")
 
 
 def _check_one(wanted: str, given: list[object]) -> None:
@@ -180,54 +182,62 @@ def _choice(
     )
 
 
-def _show(settings: Settings, frames: list[Shown], answer: Answer, *, as_json: bool) -> None:
-    """What would be corrected to what."""
-    if as_json:
-        write_json(
-            {
-                "observation_type": answer.observation_type,
-                "label": answer.label.name if answer.label else None,
-                "frames": [
-                    {
-                        "media_id": one.media_id,
-                        "deployment": one.deployment,
-                        "timestamp": one.captured_at,
-                        "observation_type": one.observation_type,
-                        "label": one.label,
-                        "confirmed": answer.is_said_of(one),
-                    }
-                    for one in frames
-                ],
-            }
-        )
-        return
+def _preview(settings: Settings, frames: list[Shown], answer: Answer) -> None:
+    """What is corrected to what."""
     if not frames:
         say("No frame of the log is that.")
         return
     zones = {one.name: one.zone for one in settings.deployments}
+    for words, count in counts(frames):
+        mine = [one for one in frames if one.words == words]
+        people = sum(one.by_person for one in mine)
+        verb = "confirmed" if answer.is_said_of(mine[0]) else f"-> {answer.words}"
+        say(f"{count:>6}  {words} {verb}" + (f" ({people} named by a person)" if people else ""))
     in_order = sorted(frames, key=lambda one: one.captured_at)
     ends = (in_order[0], in_order[-1])
     spans = [local(one.captured_at, zones.get(one.deployment)) for one in ends]
-    for words, count in counts(frames):
-        verb = "confirmed" if words == answer.words else f"-> {answer.words}"
-        say(f"{count:>6}  {words} {verb}")
-    note(f"{len(frames)} frames, {' to '.join(dict.fromkeys(spans))}")
+    note(f"{_frames(len(frames))}, {' to '.join(dict.fromkeys(spans))}")
+
+
+def _write(frames: list[Shown], answer: Answer, number: int | None) -> None:
+    write_json(
+        {
+            "judgement_id": number,
+            "observation_type": answer.observation_type,
+            "label": answer.label.name if answer.label else None,
+            "frames": [
+                {
+                    "media_id": one.media_id,
+                    "deployment": one.deployment,
+                    "timestamp": one.captured_at,
+                    "observation_type": one.observation_type,
+                    "label": one.label,
+                    "confirmed": answer.is_said_of(one),
+                }
+                for one in frames
+            ],
+        }
+    )
+
+
+def _frames(count: int | None) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def _agreed(count: int) -> bool:
     """Whether the person at the terminal wants it; somebody must be asked."""
     if not sys.stdin.isatty():
         raise FeederError(
-            f"Nobody is there to be asked whether {count} frames shall be corrected.",
+            f"Nobody is there to be asked whether {_frames(count)} shall be corrected.",
             "--yes says so; --dry-run only lists them.",
         )
-    return click.confirm(f"Correct {count} frames?", err=True)
+    return click.confirm(f"Correct {_frames(count)}?", err=True)
 
 
 def _undo(settings: Settings, number: int) -> None:
     with JudgementLog.open(settings.database) as judgements:
         was = undo(judgements, number or None)
-    say(f"undone: correction {was.judgement_id}, {was.frames} frames, {was.description}")
+    say(f"undone: correction {was.judgement_id}, {_frames(was.frames)}, {was.description}")
 
 
 def _list(settings: Settings, *, as_json: bool) -> None:
