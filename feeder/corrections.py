@@ -12,7 +12,7 @@ from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, ObservationType
 from feeder.errors import FeederError
 from feeder.judgement_log import Judgement, JudgementLog, State, What
 from feeder.lessons import NOTHING_THERE
-from feeder.vocabulary import Vocabulary
+from feeder.vocabulary import Vocabulary, spelling
 
 _TYPES = {
     Kind.BIRD: ObservationType.ANIMAL,
@@ -78,7 +78,10 @@ def find(name: str, known: Vocabulary) -> Label:
     """
     label = known.find(name)
     if label is None:
-        near = difflib.get_close_matches(name.title(), [one.name for one in known.labels], n=3)
+        words, every = set(spelling(name).split()), [one.name for one in known.labels]
+        # A squirrel of whatever species is a "squirrel" to many vocabularies.
+        near = [one for one in every if set(spelling(one).split()) <= words]
+        near = near or difflib.get_close_matches(name.title(), every, n=3)
         said = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise FeederError(
             f"There is no label {name!r}.{said}",

@@ -385,6 +385,8 @@ def test_a_name_that_is_none_is_refused(feeder: Callable[..., Result], log: Corr
     """A misspelt name gets a suggestion; --new makes a label, which is a name from then on."""
     with pytest.raises(FeederError, match="Did you mean 'House Finch'"):
         feeder("1", "--species", "House Fnch")
+    with pytest.raises(FeederError, match="Did you mean 'squirrel'"):
+        feeder("1", "--species", "Eastern Gray Squirrel")
     new = ("--new", "--scientific", "Acanthis cabaret", "--ebird", "lesred1")
     assert feeder("1", "--species", "Lesser Redpoll", *new).exit_code == 0
     assert feeder("2", "--species", "acanthis cabaret").exit_code == 0
@@ -402,6 +404,7 @@ def test_a_name_that_is_none_is_refused(feeder: Callable[..., Result], log: Corr
         ("1", "--unknown", "--not-a-bird"),
         ("1", "--unknown", "--since", "today"),
         ("1", "--unknown", "--new"),
+        ("1", "--species", "houfin", "--kind", "mammal"),
         ("--every", "houfin", "--unknown", "--deployment", "nowhere"),
     ],
     ids=" ".join,

@@ -34,7 +34,7 @@ from feeder.vocabulary import Vocabulary, names
 @click.command(
     epilog=examples(
         'feeder correct 1742 1743 --species "Purple Finch"   # ids as `feeder sightings` shows',
-        'feeder correct --visit 1742 --species "Eastern Gray Squirrel"',
+        "feeder correct --visit 1742 --species squirrel",
         'feeder correct 1750 --not-a-bird --note "a leaf"',
         'feeder correct --every "House Finch" --since 2026-05-01 --until 2026-05-07 \\',
         '    --species "Purple Finch" --dry-run',
@@ -61,11 +61,10 @@ from feeder.vocabulary import Vocabulary, names
 @click.option("--new", is_flag=True, help="NAME is a label that the vocabulary lacks.")
 @click.option("--scientific", metavar="NAME", default="", help="With --new: scientific name.")
 @click.option("--ebird", metavar="CODE", default="", help="With --new: eBird species code.")
-@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), default="bird",
-              show_default=True, help="With --new.")  # fmt: skip
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]),
+              help="With --new; else bird.")  # fmt: skip
 @click.option("--undo", "undone", metavar="[NUMBER]", is_flag=False, flag_value="0",
-              type=click.IntRange(0),
-              help="Take back the newest correction, or that one.")  # fmt: skip
+              type=int, help="Take back the newest correction, or that one.")  # fmt: skip
 @click.option("--list", "listed", is_flag=True, help="List the corrections, the newest first.")
 @click.option("--evaluate", is_flag=True, help="Say what they are worth, on visits held out.")
 @click.option("--dry-run", is_flag=True, help="Show what would be corrected; change nothing.")
@@ -87,7 +86,7 @@ def correct(
     new: bool,
     scientific: str,
     ebird: str,
-    kind: str,
+    kind: str | None,
     undone: int | None,
     listed: bool,
     evaluate: bool,
@@ -115,14 +114,14 @@ def correct(
         _evaluate(settings, as_json=as_json)
     else:
         _check_one("one of --species, --not-a-bird or --unknown", [species, not_a_bird, unknown])
+        if (new and species is None) or (not new and (scientific or ebird or kind)):
+            raise click.UsageError("--scientific, --ebird and --kind go with --species NAME --new")
         log = CorrectionLog(settings.database)
         known = _known(settings, log)
         answer = NOT_A_BIRD if not_a_bird else UNKNOWN
         if species is not None:
-            made = Label(species, Kind(kind), scientific, ebird)
+            made = Label(species, Kind(kind or "bird"), scientific, ebird)
             answer = Answer.of(_new(made, known) if new else find(species, known))
-        elif new:
-            raise click.UsageError("--new goes with --species NAME")
         if every is not None:
             frames = log.every(_choice(settings, known, every, since, until, deployment))
         elif since or until or deployment:
