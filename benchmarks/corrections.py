@@ -130,24 +130,22 @@ def _pixels(path: Path) -> Pixels:
 
 
 def measure(
-    given: Labels, label: Label, corrected: Pictures, chosen: Ints, test: Pictures, own: Flags
+    given: Labels, label: Label, corrected: Pictures, chosen: Ints, test: Pictures, before: Vectors
 ) -> tuple[float, float, float]:
-    """Points right of the pictures that are `own` before and after, and what all others gained.
+    """Points right of the pictures of `label` before and after, and what all others gained.
 
+    `before` are the `given` labels' logits of `test`, whose targets count a new label as the next.
     Each photograph of the `chosen` corrected pictures is one burst.
     """
-    lesson = Examples(label, corrected.vectors[chosen], corrected.photo[chosen])
-    after = given.taught(lesson)
+    after = given.taught(Examples(label, corrected.vectors[chosen], corrected.photo[chosen]))
     names = [one.name for one in given.labels]
     place = names.index(label.name) if label.name in names else len(names)
-    before_logits = given.logits(test.vectors)
-    if place == len(names):
-        before_logits = np.column_stack([before_logits, np.full(len(before_logits), -np.inf)])
-    after_logits = before_logits.copy()
+    taught = before.copy()
     if len(after.rows) > place:
-        after_logits[:, place] = after.logits(test.vectors, [place])[:, 0]
-    target = np.where(own, place, test.target)
-    was, now = (logits.argmax(axis=1) == target for logits in (before_logits, after_logits))
+        column = after.logits(test.vectors, [place])
+        taught = np.column_stack([before[:, :place], column, before[:, place + 1 :]])
+    was, now = (logits.argmax(axis=1) == test.target for logits in (before, taught))
+    own = test.target == place
     gain = 100 * (now[~own].mean() - was[~own].mean())
     return 100 * was[own].mean(), 100 * now[own].mean(), float(gain)
 
@@ -162,7 +160,8 @@ def drawn(pool: Ints, photo: Ints, count: int, random: np.random.Generator) -> I
 
 def confused(given: Labels, held: Pictures, count: int) -> Tally:
     """Corrects what the starter gets wrong; measures the species' other photographs."""
-    best = given.logits(held.vectors).argmax(axis=1)
+    logits = given.logits(held.vectors)
+    best = logits.argmax(axis=1)
     tally = Tally([], [], [])
     for place, label in enumerate(given.labels):
         mine = held.target == place
@@ -173,9 +172,8 @@ def confused(given: Labels, held: Pictures, count: int) -> Tally:
             chosen = drawn(wrong, held.photo, count, np.random.default_rng(seed))
             left = ~np.isin(held.photo, held.photo[chosen])
             test = Pictures(held.vectors[left], held.target[left], held.photo[left])
-            own = test.target == place
-            if len(chosen) == count and own.sum() >= LEAST / 2:
-                _note(tally, measure(given, label, held, chosen, test, own))
+            if len(chosen) == count and (test.target == place).sum() >= LEAST / 2:
+                _note(tally, measure(given, label, held, chosen, test, logits[left]))
     return tally
 
 
@@ -183,6 +181,7 @@ def blunted(given: Labels, other: Pictures, held: Pictures, count: int) -> Tally
     """The same for every species in turn, with a vector that is halfway to another's."""
     tally = Tally([], [], [])
     means = np.concatenate([vectors[:1] for vectors, _ in given.rows])
+    every, theirs = given.logits(held.vectors), given.logits(other.vectors)
     for place in _species(given, held):
         near = means @ means[place]
         near[place] = -1
@@ -191,31 +190,36 @@ def blunted(given: Labels, other: Pictures, held: Pictures, count: int) -> Tally
         rows[place] = (unit(means[[place]] + means[[neighbour]]), rows[place][1])
         dull = Labels(given.labels, rows, given.scale)
         mine = np.flatnonzero(other.target == place)
-        wrong = mine[dull.logits(other.vectors[mine]).argmax(axis=1) != place]
+        seen, logits = theirs[mine].copy(), every.copy()
+        seen[:, place] = dull.logits(other.vectors[mine], [place])[:, 0]
+        logits[:, place] = dull.logits(held.vectors, [place])[:, 0]
+        wrong = mine[seen.argmax(axis=1) != place]
         for seed in range(DRAWS):
             chosen = drawn(wrong, other.photo, count, np.random.default_rng(seed))
             if len(chosen) == count:
-                own = held.target == place
-                _note(tally, measure(dull, given.labels[place], other, chosen, held, own))
+                label = given.labels[place]
+                _note(tally, measure(dull, label, other, chosen, held, logits))
     return tally
 
 
 def new(given: Labels, other: Pictures, held: Pictures, count: int) -> Tally:
     """Every species in turn as one that the labels lack."""
     tally = Tally([], [], [])
+    every = given.logits(held.vectors)
     for place in _species(given, held):
         rest = [at for at in range(len(given.labels)) if at != place]
         without = Labels(
             [given.labels[at] for at in rest], [given.rows[at] for at in rest], given.scale
         )
         target = np.where(held.target > place, held.target - 1, held.target)
+        target[held.target == place] = len(rest)
         test = Pictures(held.vectors, target, held.photo)
         mine = np.flatnonzero(other.target == place)
         for seed in range(DRAWS):
             chosen = drawn(mine, other.photo, count, np.random.default_rng(seed))
             if len(chosen) == count:
-                own = held.target == place
-                _note(tally, measure(without, given.labels[place], other, chosen, test, own))
+                label, logits = given.labels[place], every[:, rest]
+                _note(tally, measure(without, label, other, chosen, test, logits))
     return tally
 
 

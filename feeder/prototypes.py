@@ -174,15 +174,15 @@ def _prototype(
     bursts = np.unique(lesson.bursts)
     means = [mean_direction(vectors[lesson.bursts == burst]) for burst in bursts]
     vector = mean_direction(np.concatenate(means))
-    near = vectors @ vector[0]
+    share = np.float32(len(bursts) / (len(bursts) + MIN_EXAMPLES))
     if own is not None:
-        # Examples resemble a mean that they are part of more than other pictures will. That makes
-        # the bias too small while they are few, as it should be beside a vector that serves.
-        share = np.float32(len(bursts) / (len(bursts) + MIN_EXAMPLES))
         vector = unit(share * vector + (1 - share) * own)
-        near = vectors @ vector[0]
-    elif len(bursts) > 1:
-        near = np.einsum("nd,nd->n", vectors, unit(vectors.sum(axis=0, keepdims=True) - vectors))
+    # Examples resemble a mean that they are part of more than other pictures will, which makes the
+    # bias too small while they are few: as it should be, beside a vector that serves meanwhile.
+    near = vectors @ vector[0]
+    if own is None and len(bursts) > 1:
+        rest = unit(vectors.sum(axis=0, keepdims=True) - vectors)
+        near = share * np.einsum("nd,nd->n", vectors, rest) + (1 - share) * near
     needed = rivals - scale * near
     bias = float(np.median(needed)) + np.log(_ODDS) if np.isfinite(needed).all() else 0.0
     room = [own - scale * examples @ vector[0] for examples, own in others]
