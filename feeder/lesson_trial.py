@@ -1,6 +1,6 @@
 """What corrections are worth: frames that people named, judged without and with the others'."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ PARTS = 10
 """So many times a part is held out, and learnt from the rest."""
 
 ENOUGH = 30
-"""Visits below which a share says little: its 95 % interval is 36 points wide and more."""
+"""Visits below which a share says little: its 95 % interval may be a third wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +28,32 @@ class Tried:
     after: bool
 
 
-def trial(classifier: Classifier, told: Sequence[Told]) -> list[Tried]:
+def trial(
+    classifier: Classifier,
+    told: Sequence[Told],
+    watched: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> list[Tried]:
     """Judges each frame without what anybody corrected, and with what the other parts teach.
 
     A part holds whole bursts, so that no frame is learnt from its neighbours (grouped k-fold
-    cross-validation). `classifier` has learnt all of it afterwards. Fewer than two bursts give
-    nothing.
+    cross-validation); `watched` goes through the parts' numbers, as rich's `track` does.
+    `classifier` has learnt all of it afterwards. Fewer than two bursts give nothing.
     """
     number = bursts(told)
     parts = min(PARTS, len(np.unique(number)))
     if parts < 2:
         return []
     part = np.random.default_rng(0).permutation(int(number.max()) + 1)[number] % parts
-    right = np.zeros((len(told), 2), bool)
-    for out in range(parts):
+    classifier.teach([])
+    before = [_is_right(classifier, one) for one in told]
+    after = [False] * len(told)
+    for out in watched(range(parts)):
         rest = [one for one, its in zip(told, part, strict=True) if its != out]
-        for column, known in enumerate(([], rest)):
-            classifier.teach(lessons(known))
-            for place in np.flatnonzero(part == out).tolist():
-                right[place, column] = _is_right(classifier, told[place])
+        classifier.teach(lessons(rest))
+        for place in np.flatnonzero(part == out).tolist():
+            after[place] = _is_right(classifier, told[place])
     classifier.teach(lessons(told))
-    return [
-        Tried(one, int(burst), bool(before), bool(after))
-        for one, burst, (before, after) in zip(told, number, right, strict=True)
-    ]
+    return list(map(Tried, told, number.tolist(), before, after))
 
 
 def shares(tried: Sequence[Tried]) -> tuple[Share, Share]:

@@ -59,9 +59,12 @@ def lessons(told: Sequence[Told]) -> list[Examples]:
         places.setdefault(one.label.name, []).append(place)
     return [
         Examples(
-            told[mine[0]].label, np.stack([told[place].vector for place in mine]), number[mine]
+            told[mine[0]].label,
+            np.stack([told[place].vector for place in mine]),
+            number[mine],
+            alike=name != NOTHING_THERE.name,
         )
-        for _, mine in sorted(places.items())
+        for name, mine in sorted(places.items())
     ]
 
 
@@ -116,8 +119,8 @@ def _matched(
 
 
 def _joined(one: Examples, other: Examples) -> Examples:
-    return Examples(
-        one.label,
-        np.concatenate([one.vectors, other.vectors]),
-        np.concatenate([one.bursts, other.bursts]),
+    return replace(
+        one,
+        vectors=np.concatenate([one.vectors, other.vectors]),
+        bursts=np.concatenate([one.bursts, other.bursts]),
     )

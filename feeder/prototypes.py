@@ -9,12 +9,12 @@ beside k that are taken for granted (James and Stein's shrinkage, in its empiric
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from feeder.domain import Kind, Label, Vectors
+from feeder.domain import Label, Vectors
 from feeder.encoder import unit
 
 MIN_EXAMPLES = 3
@@ -22,7 +22,7 @@ MIN_EXAMPLES = 3
 vector weighs is this many bursts, too."""
 
 MAX_SPOTS = 200
-"""Bursts of frames without anything that are kept, the newest: a row in each product for each."""
+"""Bursts of what is not alike that are kept, the newest: each is a row in every product."""
 
 _ODDS = 9.0
 """Odds that a prototype gets over all other labels on its own typical example; and how many
@@ -42,15 +42,18 @@ class Examples:
     """n pictures that show `label`: unit vectors, float32 [n, d], and `bursts`, int64 [n].
 
     Frames of one burst show one moment, and count as one example; later ones have higher numbers.
+    `alike` says that the label is one thing, of which examples have a mean; what has no name is
+    many, each like its own burst alone.
     """
 
     label: Label
     vectors: Vectors
     bursts: Ints
+    alike: bool = True
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> "Examples":
         """Those that `chosen`, bool [n], marks."""
-        return Examples(self.label, self.vectors[chosen], self.bursts[chosen])
+        return replace(self, vectors=self.vectors[chosen], bursts=self.bursts[chosen])
 
 
 def teach(
@@ -90,8 +93,8 @@ class _Known:
     def __init__(self, labels: Sequence[Label], rows: Sequence[Rows], scale: float) -> None:
         self.scale = np.float32(scale)
         self._places = {label.name: place for place, label in enumerate(labels)}
+        self._labels = labels
         self._rows = rows
-        self._blank = np.array([label.kind is Kind.BLANK for label in labels], bool)
 
     def place(self, label: Label) -> int | None:
         """Where the label stands; None where it is new."""
@@ -105,13 +108,13 @@ class _Known:
     def own(self, lesson: Examples) -> Vectors:
         """The logits [n] of the examples' own label; -inf where that is new.
 
-        One blank label is as good as another.
+        Where they have no name, any label of their kind is as good.
         """
-        return self._logits(lesson, self._same(lesson.label))
+        return self._logits(lesson, self._same(lesson))
 
     def rivals(self, lesson: Examples) -> Vectors:
         """The logits [n] of all labels that would be wrong, summed as probabilities are."""
-        return self._logits(lesson, ~self._same(lesson.label))
+        return self._logits(lesson, ~self._same(lesson))
 
     def at_stake(self, lesson: Examples) -> _Others:
         """The examples that their label has already, with its logits."""
@@ -119,14 +122,15 @@ class _Known:
         has = own > self.rivals(lesson)
         return lesson.vectors[has], own[has]
 
-    def _same(self, label: Label) -> npt.NDArray[np.bool_]:
-        same = np.zeros(len(self._rows), bool)
-        if label.kind is Kind.BLANK:
-            same |= self._blank
-        place = self.place(label)
-        if place is not None:
-            same[place] = True
-        return same
+    def _same(self, lesson: Examples) -> npt.NDArray[np.bool_]:
+        place = self.place(lesson.label)
+        return np.array(
+            [
+                number == place or (not lesson.alike and label.kind is lesson.label.kind)
+                for number, label in enumerate(self._labels)
+            ],
+            bool,
+        )
 
     def _logits(self, lesson: Examples, chosen: npt.NDArray[np.bool_]) -> Vectors:
         picked = [self._rows[place] for place in np.flatnonzero(chosen).tolist()]
@@ -146,7 +150,7 @@ def _added(
     rivals = known.rivals(lesson)
     unsure = ~(known.own(lesson) > rivals + np.log(_ODDS))
     lesson, rivals = lesson.only(unsure), rivals[unsure]
-    if lesson.label.kind is Kind.BLANK:
+    if not lesson.alike:
         # A leaf in the sun, a drop on the lens: each spot is one of its own, and no mean of them.
         spots = [lesson.bursts == burst for burst in np.unique(lesson.bursts)[-MAX_SPOTS:]]
         return [

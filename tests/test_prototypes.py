@@ -130,7 +130,7 @@ def test_each_false_bird_is_a_spot_of_its_own(
         for _ in range(2)
     ]
     leaves = np.concatenate([like(spot, 2, random, 0.1) for spot in spots])
-    lesson = Examples(nothing, leaves, np.array([0, 0, 1, 1]))
+    lesson = Examples(nothing, leaves, np.array([0, 0, 1, 1]), alike=False)
     labels, taught = teach(LABELS, rows, [lesson], SCALE)
     assert labels[-1] == nothing
     assert len(taught[-1][1]) == 2
@@ -140,10 +140,22 @@ def test_each_false_bird_is_a_spot_of_its_own(
     assert best(finches, taught) == best(finches, rows)
 
 
+def test_a_named_view_without_a_bird_is_one_thing(
+    rows: list[Rows], random: np.random.Generator
+) -> None:
+    """Photos of one's own empty feeder are a label with a mean, like those of a bird."""
+    way = random.normal(size=WIDTH).astype(np.float32)
+    lesson = shown(Label("my feeder", Kind.BLANK), like(way, 5, random))
+    _, taught = teach(LABELS, rows, [lesson], SCALE)
+    assert len(taught[-1][1]) == 1
+    assert best(like(way, 50, random), taught).count(3) >= 30
+
+
 def test_spots_are_bounded(rows: list[Rows], random: np.random.Generator) -> None:
     """The newest spots stay, so that a product with all of them stays small."""
     leaves = like(rows[0][0][0], MAX_SPOTS + 5, random)
-    _, taught = teach(LABELS, rows, [shown(Label("leaf", Kind.BLANK), leaves)], SCALE)
+    lesson = Examples(Label("leaf", Kind.BLANK), leaves, np.arange(len(leaves)), alike=False)
+    _, taught = teach(LABELS, rows, [lesson], SCALE)
     assert len(taught[-1][1]) <= MAX_SPOTS
     np.testing.assert_allclose(taught[-1][0][-1], leaves[-1], atol=1e-5)
 

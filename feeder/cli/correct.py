@@ -1,12 +1,14 @@
 """`feeder correct`: what a person sees on frames."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
+from rich.progress import track
 
 from feeder import config, person
-from feeder.cli.output import examples, local, note, percent, say, table, write_json
+from feeder.cli.output import err, examples, local, note, percent, say, table, write_json
 from feeder.cli.sightings import instant
 from feeder.cli.wiring import open_bundle, open_classifier, open_vocabulary
 from feeder.config import Settings
@@ -266,7 +268,9 @@ def _list(settings: Settings, *, as_json: bool) -> None:
 def _evaluate(settings: Settings, *, as_json: bool) -> None:
     """Accuracy on the frames that people named, before and after, each held out."""
     classifier = open_classifier(settings)
-    tried = trial(classifier, CorrectionLog(settings.database).told(classifier.bundle.digest))
+    told = CorrectionLog(settings.database).told(classifier.bundle.digest)
+    watched = partial(track, description="holding out", console=err, transient=True)
+    tried = trial(classifier, told, watched)
     by_label: dict[str, list[Tried]] = {}
     for one in tried:
         by_label.setdefault(one.told.label.name, []).append(one)
