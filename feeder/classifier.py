@@ -18,6 +18,7 @@ from PIL import Image
 
 from feeder import bundle as bundles
 from feeder import decoder, label_embeddings, species_prior, tagging, verdicts
+from feeder import lessons as people
 from feeder import vocabulary as vocabularies
 from feeder.attributes import Attribute
 from feeder.bundle import Bundle, Precision, Thresholds
@@ -35,6 +36,7 @@ from feeder.encoder import ImageEncoder, TextEncoder
 from feeder.errors import BadFrame, VocabularyError
 from feeder.label_embeddings import LabelEmbeddings, PromptCache
 from feeder.preprocess import draft_size
+from feeder.prototypes import Examples
 from feeder.reading import without_what_is_read
 from feeder.species_prior import Expectation, Locality
 from feeder.verdicts import Choices, Context, Verdicts
@@ -85,12 +87,9 @@ class Classifier:
         self._top = top
         # Text before images: the text encoder is the larger, and is dropped again if this
         # vocabulary is all it was needed for.
-        self.embeddings = self._embed_vocabulary(vocabulary)
-        self.expectations: dict[str, Expectation] = {
-            name: species_prior.expect(locality, self.labels, vocabulary.own)
-            for name, locality in (localities or {}).items()
-        }
-        """What is to be expected at the deployments that have a region, by their names."""
+        self._vocabulary = vocabulary
+        self._given = self.embeddings = self._embed_vocabulary(vocabulary)
+        self._localities = localities or {}
         self._contexts: dict[tuple[str, int | None], Context] = {}
         reads = bundle.manifest.text is not None
         self.tagger = tagging.embed(attributes, bundle, self._embed_texts if reads else None)
@@ -119,6 +118,16 @@ class Classifier:
             bundle, str(vocabulary) if vocabulary else None, [models / "vocabularies"]
         )
         return cls(bundle, chosen, cache=cache, precision=precision, threads=threads)
+
+    def teach(self, lessons: Sequence[Examples]) -> None:
+        """Learns from examples that people named, in the place of whatever it learnt so before.
+
+        The vocabulary's digest changes with what is learnt; no encoder is needed.
+        """
+        self.embeddings = people.taught(self._given, lessons, self._vocabulary, self.bundle)
+        self._contexts.clear()
+        for made_of_labels in ("choices", "expectations", "anywhere"):
+            self.__dict__.pop(made_of_labels, None)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -254,6 +263,14 @@ class Classifier:
         if (deployment, week) not in self._contexts:
             self._contexts[deployment, week] = self._context(deployment, week)
         return self._contexts[deployment, week]
+
+    @cached_property
+    def expectations(self) -> dict[str, Expectation]:
+        """What is to be expected at the deployments that have a region, by their names."""
+        return {
+            name: species_prior.expect(locality, self.labels, self._vocabulary.own)
+            for name, locality in self._localities.items()
+        }
 
     @cached_property
     def anywhere(self) -> Context:

@@ -117,6 +117,9 @@ class ModelSection(_Section):
         False,
         description="on a model that reads text: take a written name for words, not for the bird",
     )
+    learn_from_corrections: bool = Field(
+        True, description="frames that you named (`feeder correct`) teach what they look like"
+    )
 
 
 class AttributesSection(_Section):

@@ -148,7 +148,7 @@ class Daemon:
 
     def startup(self) -> None:
         """Names the model and vocabulary in the log, and begins to watch."""
-        self._register()
+        self.register()
         self.timekeeper.look()
         with self._minding_the_log():
             self._commit()  # what the clock was worth must outlive whatever comes next
@@ -250,7 +250,7 @@ class Daemon:
                 replacement.scenes[deployment.name] = self.station.scenes[deployment.name]
         self.station = replacement
         self.logbook.forget_deployments()
-        self._register()
+        self.register()
         self.station.inbox.start()
         notify(f"STATUS={self._status()}")
 
@@ -310,7 +310,8 @@ class Daemon:
         finally:
             self._may_interrupt = False
 
-    def _register(self) -> None:
+    def register(self) -> None:
+        """Says what judges from here on, to the log."""
         classifier = self.station.classifier
         self.logbook.register_model(classifier.bundle.digest, classifier.bundle.manifest.name)
         self.logbook.register_vocabulary(classifier.embeddings.digest, classifier.labels)

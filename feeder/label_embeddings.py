@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from feeder import prototypes
 from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle
 from feeder.domain import Group, Kind, Label, Vectors
 from feeder.encoder import unit
 from feeder.errors import VocabularyError
+from feeder.prototypes import Examples, Rows, mean_direction
 from feeder.reading import Words
 from feeder.vocabulary import Vocabulary, spelling
 
@@ -25,13 +27,7 @@ log = logging.getLogger("feeder.labels")
 
 EmbedTexts = Callable[[Sequence[str]], Vectors]
 
-MIN_PHOTOS = 3
-"""Fewer example photos say nothing about how far a new one may lie from them."""
-
 DIGEST_BYTES = hashlib.sha256().digest_size
-
-_PHOTO_ODDS = 9.0
-"""Odds that a label made of photos gets over the next best label on its own typical photo."""
 
 
 @dataclass(frozen=True)
@@ -135,42 +131,55 @@ def embed(
     vocabulary = replace(
         vocabulary, labels=tuple(one for one in vocabulary.labels if one.name not in stale)
     )
-    if embed_texts is None:
-        rows, labels, skipped = _from_bundle(vocabulary, bundle)
-    else:
-        rows, labels, skipped = _from_text(vocabulary, embed_texts), vocabulary.labels, ()
-    words = None if embed_texts is None else _words(vocabulary, embed_texts)
-    taught = [index for index, label in enumerate(labels) if label.photos is not None]
-    for index in taught:
-        rows[index] = _from_photos(labels[index])
-    embeddings = LabelEmbeddings(
-        labels=labels,
-        vectors=np.concatenate([vectors for vectors, _ in rows]),
-        bias=np.concatenate([bias for _, bias in rows]),
-        owner=np.repeat(np.arange(len(rows)), [len(bias) for _, bias in rows]),
-        digest=_digest(vocabulary, labels),
-        # A blocked label is never named, by no group's name either.
-        groups=_present(vocabulary.groups, labels, vocabulary.blocked),
-        skipped=(*skipped, *(f"{name} (learnt by another model)" for name in stale)),
-        blocked=frozenset(
-            place for place, label in enumerate(labels) if label.name in vocabulary.blocked
-        ),
-        words=words,
+    shown = [photo_examples(label) for label in vocabulary.labels if label.photos is not None]
+    named = replace(
+        vocabulary, labels=tuple(one for one in vocabulary.labels if one.photos is None)
     )
-    if len(embeddings.blocked) == len(labels):
+    if embed_texts is None:
+        rows, labels, skipped = _from_bundle(named, bundle)
+    elif named.labels or not shown:
+        rows, labels, skipped = _from_text(named, embed_texts), named.labels, ()
+    else:
+        rows, labels, skipped = [], (), ()
+    every_label, rows = prototypes.teach(labels, rows, shown, bundle.manifest.logit_scale)
+    skipped = (*skipped, *(f"{name} (learnt by another model)" for name in stale))
+    words = None if embed_texts is None else _words(named, embed_texts)
+    digest = _digest(vocabulary, every_label)
+    return assembled(every_label, rows, vocabulary, digest, skipped, words)
+
+
+def assembled(
+    labels: Sequence[Label],
+    rows: Sequence[Rows],
+    vocabulary: Vocabulary,
+    digest: str,
+    skipped: tuple[str, ...] = (),
+    words: Words | None = None,
+) -> LabelEmbeddings:
+    """Labels with their rows as one, with those of the vocabulary's groups that they make up.
+
+    Raises VocabularyError where all of them are blocked.
+    """
+    blocked = {place for place, label in enumerate(labels) if label.name in vocabulary.blocked}
+    if len(blocked) == len(labels):
         raise VocabularyError(
             f"Every label of {vocabulary.title!r} is blocked.", "`feeder labels unblock NAME`."
         )
-    for index in taught if len(taught) < len(labels) else ():
-        _balance(embeddings, index, bundle)
-    return embeddings
+    return LabelEmbeddings(
+        labels=tuple(labels),
+        vectors=np.concatenate([vectors for vectors, _ in rows]),
+        bias=np.concatenate([bias for _, bias in rows]),
+        owner=np.repeat(np.arange(len(rows)), [len(bias) for _, bias in rows]),
+        digest=digest,
+        # A blocked label is never named, by no group's name either.
+        groups=_present(vocabulary.groups, labels, vocabulary.blocked),
+        skipped=skipped,
+        blocked=frozenset(blocked),
+        words=words,
+    )
 
 
-_Rows = tuple[Vectors, Vectors]
-"""One label's vectors [k, d] and biases [k]."""
-
-
-def _from_text(vocabulary: Vocabulary, embed_texts: EmbedTexts) -> list[_Rows]:
+def _from_text(vocabulary: Vocabulary, embed_texts: EmbedTexts) -> list[Rows]:
     groups = [vocabulary.prompts(label) for label in vocabulary.labels]
     every = [prompt for group in groups for prompts in group for prompt in prompts]
     if not every:
@@ -186,7 +195,7 @@ def _from_text(vocabulary: Vocabulary, embed_texts: EmbedTexts) -> list[_Rows]:
 
 
 def _words(vocabulary: Vocabulary, embed_texts: EmbedTexts) -> Words | None:
-    """The names of all labels made of words, where one of the labels stands for text."""
+    """The names of all labels as written words, where one of the labels stands for text."""
     places = enumerate(vocabulary.labels)
     text = next((place for place, label in places if label.is_text), None)
     if text is None:
@@ -194,7 +203,7 @@ def _words(vocabulary: Vocabulary, embed_texts: EmbedTexts) -> Words | None:
     written = [
         (place, prompts)
         for place, label in enumerate(vocabulary.labels)
-        if label.photos is None and place != text
+        if place != text
         for prompts in vocabulary.written(label)
     ]
     every = [prompt for _, prompts in written for prompt in prompts]
@@ -207,21 +216,19 @@ def _words(vocabulary: Vocabulary, embed_texts: EmbedTexts) -> Words | None:
 
 def _from_bundle(
     vocabulary: Vocabulary, bundle: Bundle
-) -> tuple[list[_Rows], tuple[Label, ...], tuple[str, ...]]:
+) -> tuple[list[Rows], tuple[Label, ...], tuple[str, ...]]:
     """The vocabulary's labels that the bundle knows, then the bundle's own negatives.
 
     The negatives stay whatever the vocabulary: without them a closed list always names a bird.
     """
     own, stored = bundle_labels(bundle), _stored_vectors(bundle)
-    rows: list[_Rows] = []
+    rows: list[Rows] = []
     labels: list[Label] = []
     skipped: list[str] = []
     used: set[str] = set()
     for label in vocabulary.labels:
         match = next(filter(None, map(own.find, vocabularies.names(label))), None)
-        if label.photos is not None:
-            rows.append((np.empty((0, 0), np.float32), np.empty(0, np.float32)))
-        elif match is not None and match.name not in used:
+        if match is not None and match.name not in used:
             used.add(match.name)
             rows.append(stored[match.name])
         elif label.name in vocabulary.own:
@@ -296,7 +303,7 @@ def bundle_labels(bundle: Bundle) -> Vocabulary:
     return vocabulary
 
 
-def _stored_vectors(bundle: Bundle) -> dict[str, _Rows]:
+def _stored_vectors(bundle: Bundle) -> dict[str, Rows]:
     assert bundle.manifest.label_vectors is not None
     data = BytesIO(bundle.read(bundle.manifest.label_vectors))
     with np.load(data, allow_pickle=False) as stored:
@@ -327,11 +334,6 @@ def _present(
     return tuple(sorted(found, key=lambda one: len(one[1])))
 
 
-def mean_direction(vectors: Sequence[Vectors] | Vectors) -> Vectors:
-    """The unit vector, [1, d], along the mean of unit vectors [n, d]."""
-    return unit(np.mean(np.asarray(vectors, np.float32), axis=0, keepdims=True))
-
-
 def save_photos(path: Path, embeddings: Sequence[Vectors], bundle: Bundle) -> None:
     """Keeps the embeddings, n of [d], of a label's example photos beside the user's labels."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -346,8 +348,10 @@ def _is_stale(label: Label, bundle: Bundle) -> bool:
     return str(_photo_arrays(label)["bundle_digest"]) != bundle.digest
 
 
-def _photo_embeddings(label: Label) -> Vectors:
-    return unit(_photo_arrays(label)["embeddings"].astype(np.float32))
+def photo_examples(label: Label) -> Examples:
+    """The example photos of a label that has some, each a burst of its own."""
+    vectors = unit(_photo_arrays(label)["embeddings"].astype(np.float32))
+    return Examples(label, vectors, np.arange(len(vectors)))
 
 
 def _photo_arrays(label: Label) -> dict[str, npt.NDArray[Any]]:
@@ -376,27 +380,6 @@ def read_photos(path: Path, name: str, again: str) -> dict[str, npt.NDArray[Any]
         ) from error
 
 
-def _from_photos(label: Label) -> _Rows:
-    return mean_direction(_photo_embeddings(label)), np.zeros(1, np.float32)
-
-
-def _balance(embeddings: LabelEmbeddings, index: int, bundle: Bundle) -> None:
-    """Sets the bias of a label made of photos so that it competes fairly with the others.
-
-    Pictures resemble pictures more than words, so the raw cosine of a photo prototype says
-    little beside a prompt's. Each photo is compared with the mean of the others, and the bias
-    gives the median photo fixed odds over the best label of another kind of origin.
-    """
-    photos = _photo_embeddings(embeddings.labels[index])
-    scale = bundle.manifest.logit_scale
-    others = unit(photos.sum(axis=0, keepdims=True) - photos)
-    own = scale * np.einsum("nd,nd->n", photos, others)
-    given = np.array([label.photos is None for label in embeddings.labels])[embeddings.owner]
-    rivals = (scale * photos @ embeddings.vectors.T + embeddings.bias)[:, given].max(axis=1)
-    row = int(np.flatnonzero(embeddings.owner == index)[0])
-    embeddings.bias[row] = float(np.median(rivals - own)) + np.log(_PHOTO_ODDS)
-
-
-def _digest(vocabulary: Vocabulary, labels: tuple[Label, ...]) -> str:
+def _digest(vocabulary: Vocabulary, labels: Sequence[Label]) -> str:
     content = vocabularies.digest(vocabulary), [label.name for label in labels]
     return hashlib.sha256(repr(content).encode()).hexdigest()

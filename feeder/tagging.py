@@ -15,7 +15,8 @@ from feeder.attributes import AskedOf, Attribute, Value
 from feeder.bundle import Bundle
 from feeder.domain import Kind, ObservationType, Prediction, Tag, Vectors
 from feeder.encoder import unit
-from feeder.label_embeddings import EmbedTexts, mean_direction, read_photos
+from feeder.label_embeddings import EmbedTexts, read_photos
+from feeder.prototypes import mean_direction
 
 Flags = npt.NDArray[np.bool_]
 

@@ -7,9 +7,11 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from feeder import config
+from feeder import config, corrections
 from feeder.clock import Clock
 from feeder.config import Settings
+from feeder.correction_log import CorrectionLog
+from feeder.corrections import Answer
 from feeder.domain import (
     Candidate,
     Frame,
@@ -22,6 +24,7 @@ from feeder.domain import (
     unclassified,
 )
 from feeder.housekeeping import Housekeeping
+from feeder.judgement_log import JudgementLog
 from feeder.logbook import Logbook
 from feeder.picture_log import PictureLog
 from feeder.places import Places
@@ -139,15 +142,12 @@ class Garden:
         with self.pictures.writing():
             self.pictures.set_favorite([self.media_id(name)], favorite)
 
-    def correct(self, name: str, species: str) -> None:
-        """What a person's correction writes."""
-        self.sql(
-            "INSERT INTO observation (media_id, observation_type, label, classification_method,"
-            " classified_by, classification_timestamp, reason)"
-            " VALUES (?, 'animal', ?, 'human', 'ada', '', '')",
-            self.media_id(name),
-            species,
-        )
+    def correct(self, name: str, species: str) -> int:
+        """What `feeder correct` does; the judgement's number."""
+        frames = CorrectionLog(self.settings.database).frames([self.media_id(name)])
+        answer = Answer.of(Label(species, Kind.BIRD))
+        with JudgementLog.open(self.settings.database, self.clock) as judgements:
+            return corrections.correct(judgements, frames, answer, person="ada")
 
     def sql(self, text: str, *values: object) -> list[tuple[object, ...]]:
         """Asks or changes the log behind the program's back."""

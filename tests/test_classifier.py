@@ -172,7 +172,7 @@ def test_flipped_bits_in_example_photos_are_told_or_harmless(tmp_path: Path) -> 
     vectors = unit(np.random.default_rng(0).normal(size=(18, 16)).astype(np.float32))
     np.savez(path, embeddings=vectors.astype(np.float16), bundle_digest="b" * 64)
     label = Label("Gertrude", Kind.BIRD, photos=path)
-    good = label_embeddings._photo_embeddings(label)
+    good = label_embeddings.photo_examples(label).vectors
     whole = path.read_bytes()
     refused = 0
     for place in range(0, len(whole) * 8):
@@ -180,7 +180,7 @@ def test_flipped_bits_in_example_photos_are_told_or_harmless(tmp_path: Path) -> 
         flipped[place // 8] ^= 1 << place % 8
         path.write_bytes(flipped)
         try:
-            assert np.array_equal(label_embeddings._photo_embeddings(label), good)
+            assert np.array_equal(label_embeddings.photo_examples(label).vectors, good)
         except VocabularyError as error:
             assert "Gertrude" in str(error)
             refused += 1

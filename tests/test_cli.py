@@ -41,6 +41,7 @@ COMMANDS = [
     ["review", "not-a-bird"],
     ["review", "block"],
     ["calibrate"],
+    ["correct"],
     ["prune"],
     ["labels"],
     ["labels", "list"],

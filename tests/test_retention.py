@@ -18,6 +18,7 @@ from feeder.cli import app
 from feeder.config import InboxSection
 from feeder.errors import ConfigError, LogbookError
 from feeder.inbox import Inbox
+from feeder.judgement_log import JudgementLog
 from feeder.log_reader import LogReader, Query
 from feeder.logbook import Logbook
 from feeder.moves import ASIDE, Identity, is_same, put_back, rename_new, take_aside
@@ -97,18 +98,20 @@ def test_the_last_of_each_species_stay_at_each_camera(make: MakeGarden) -> None:
 
 
 def test_favorites_and_corrected_frames_stay(make: MakeGarden) -> None:
-    """What a person chose or named is never deleted, until it is no favorite any more."""
+    """What a person chose or named is never deleted, until that is taken back."""
     garden = with_history(make("max_days = 30\nkeep_last = 0"))
     for name in ("favorite.jpg", "corrected.jpg", "other.jpg"):
         garden.shoot(name, days_ago=50)
     garden.make_favorite("favorite.jpg")
-    garden.correct("corrected.jpg", "Dunnock")
+    number = garden.correct("corrected.jpg", "Dunnock")
     garden.tidy()
     left = {"garden/corrected.jpg", "garden/favorite.jpg"}
     assert left == {name for name in garden.files() if "recent" not in name}
     garden.make_favorite("favorite.jpg", False)
+    with JudgementLog.open(garden.settings.database, garden.clock) as judgements:
+        judgements.undo(number)
     garden.tidy()
-    assert "garden/favorite.jpg" not in garden.files()
+    assert left.isdisjoint(garden.files())
 
 
 def test_a_species_judged_anew_keeps_its_last(make: MakeGarden) -> None:

@@ -29,6 +29,7 @@ DEFAULT_CONFIG = "config.toml"
             "favorite": "feeder.cli.favorite:favorite",
             "review": "feeder.cli.review:review",
             "calibrate": "feeder.cli.calibrate:calibrate",
+            "correct": "feeder.cli.correct:correct",
             "prune": "feeder.cli.prune:prune",
             "labels": "feeder.cli.labels:labels",
             "region": "feeder.cli.region:region",

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from rich.progress import track
 
-from feeder import decoder, label_embeddings
+from feeder import decoder
 from feeder.classifier import Classifier
 from feeder.cli.output import err, note
 from feeder.domain import Kind, Vectors
 from feeder.errors import BadFrame, VocabularyError
+from feeder.prototypes import MIN_EXAMPLES
 from feeder.vocabulary import Vocabulary
 
 
@@ -25,10 +26,9 @@ def read_photos(classifier: Classifier, folder: Path) -> list[Vectors]:
             vectors.append(classifier.embed([path])[0])
         except BadFrame as bad:
             note(f"left out: {bad}")
-    if len(vectors) < label_embeddings.MIN_PHOTOS:
+    if len(vectors) < MIN_EXAMPLES:
         raise VocabularyError(
-            f"{folder} holds {len(vectors)} readable pictures; {label_embeddings.MIN_PHOTOS} or "
-            "more are needed.",
+            f"{folder} holds {len(vectors)} readable pictures; {MIN_EXAMPLES} or more are needed.",
             f"Accepted are {', '.join(decoder.FORMATS)}; ten and more serve better.",
         )
     return vectors

@@ -29,6 +29,7 @@ from feeder.config import Settings
 from feeder.daemon import Daemon
 from feeder.domain import SettledPath, Visit
 from feeder.housekeeping import Housekeeping
+from feeder.lesson_watch import LessonWatch
 from feeder.live_visits import LiveVisits
 from feeder.model_change import ModelChange
 from feeder.model_watch import ModelWatch
@@ -119,6 +120,7 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
     daemon.chores = [
         lambda: housekeeping.turn(daemon.station.settings),
         ModelWatch(daemon, load),
+        LessonWatch(daemon),
         lambda: live.turn(*terms()),
         lambda: model_change.turn(daemon.station),
     ]

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from feeder.bundle import Bundle, Thresholds
 from feeder.classifier import Classifier, choose_vocabulary
 from feeder.cli import DEFAULT_CONFIG
 from feeder.config import Settings
+from feeder.correction_log import CorrectionLog
 from feeder.daemon import Station
 from feeder.decoder_process import DecoderProcess
 from feeder.domain import SettledPath
 from feeder.errors import ConfigError, LogbookError
 from feeder.frames import FrameReader
 from feeder.inbox import Inbox
+from feeder.lessons import lessons
 from feeder.log_care import LogCare
 from feeder.logbook import Logbook
 from feeder.reserve import Reserve
@@ -62,9 +64,10 @@ def open_classifier(
     A `lazy` one, for judging embeddings, loads no image encoder before it sees a picture.
     """
     bundle = open_bundle(settings, model)
+    teaches = not isinstance(vocabulary, str)
     if not isinstance(vocabulary, Vocabulary):
         vocabulary = open_vocabulary(settings, bundle, vocabulary)
-    return Classifier(
+    classifier = Classifier(
         bundle,
         vocabulary,
         cache=settings.cache,
@@ -77,6 +80,11 @@ def open_classifier(
         localities=region.localities(settings),
         lazy=lazy,
     )
+    if teaches and settings.model.learn_from_corrections and settings.database.exists():
+        # A log that cannot be read keeps nobody from naming a picture; the daemon looks again.
+        with suppress(LogbookError):
+            classifier.teach(lessons(CorrectionLog(settings.database).told(bundle.digest)))
+    return classifier
 
 
 def open_attributes(settings: Settings) -> tuple[Attribute, ...]:
