@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from feeder import schema
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Kind, Label, ObservationType
 from feeder.errors import LogbookError
-from feeder.lessons import BURST_GAP, NOTHING_THERE, Told
+from feeder.lessons import NOTHING_THERE, Told
 from feeder.log_file import BUSY_SECONDS, explained
 
 _TAUGHT = ("animal", "human", "blank")
@@ -41,14 +41,6 @@ class Shown:
         if self.observation_type in (ObservationType.ANIMAL, ObservationType.HUMAN):
             return self.label or self.observation_type.value
         return self.observation_type.value
-
-    def is_like(self, other: "Shown") -> bool:
-        """Whether both are of one camera, and the log calls them the same."""
-        return (self.deployment, self.observation_type, self.label) == (
-            other.deployment,
-            other.observation_type,
-            other.label,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,29 +145,6 @@ class CorrectionLog:
         with self._connect() as connection:
             rows = connection.execute(f"{sql} ORDER BY timestamp, media_id", values)
             return [_shown(row) for row in rows]
-
-    def visit(self, media_id: int, gap: timedelta = BURST_GAP) -> list[Shown]:
-        """The frames around this one that the log calls the same, at the same camera, the oldest
-        first: each less than `gap` from the next."""
-        (middle,) = self.frames([media_id])
-        found = [middle]
-        with self._connect() as connection:
-            for side, order in (("<", "DESC"), (">", "ASC")):
-                rows = connection.execute(
-                    f"{_SHOWN} WHERE (timestamp, media_id) {side} (?, ?)"
-                    f" ORDER BY timestamp {order}, media_id {order}",
-                    (utc_text(middle.captured_at), media_id),
-                )
-                last = middle
-                # What does not belong is passed over here: asked for what does, SQLite would
-                # read on to the end of the log for it.
-                for one in map(_shown, rows):
-                    if abs(one.captured_at - last.captured_at) >= gap:
-                        break
-                    if one.is_like(middle):
-                        found.append(one)
-                        last = one
-        return sorted(found, key=lambda one: (one.captured_at, one.media_id))
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:

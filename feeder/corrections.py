@@ -2,8 +2,9 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from feeder import label_embeddings
 from feeder.bundle import Bundle
@@ -13,6 +14,9 @@ from feeder.errors import FeederError
 from feeder.judgement_log import Judgement, JudgementLog, State, What
 from feeder.lessons import NOTHING_THERE
 from feeder.vocabulary import Vocabulary, spelling
+
+ROWS = 500
+"""Observations written in one transaction."""
 
 _TYPES = {
     Kind.BIRD: ObservationType.ANIMAL,
@@ -100,21 +104,44 @@ def correct(
 ) -> int:
     """Keeps what `person` says of all these frames, as one judgement; returns its number.
 
-    What the log said before stays in it. What it says already is confirmed, which counts as the
-    person's word, too. The reason kept is `note`, else what was said before.
+    What the log says already is confirmed, which counts as the person's word, too. The reason kept
+    is `note`, else what was said before.
     """
     before = ", ".join(f"{count} {words}" for words, count in counts(frames))
     description = f"{before} -> {answer.words}" + (f": {note}" if note else "")
-    number = log.begin(What.CORRECTION, description, made_by=person)
     reasons: dict[str, list[int]] = {}
     for frame in frames:
         said = "confirmed" if answer.is_said_of(frame) else f"was {frame.words}"
         reasons.setdefault(note or said, []).append(frame.media_id)
+    return record(log, answer, reasons, person=person, description=description)
+
+
+def record(
+    log: JudgementLog,
+    answer: Answer,
+    reasons: Mapping[str, Sequence[int]],
+    *,
+    person: str,
+    description: str,
+    settings: Mapping[str, Any] | None = None,
+) -> int:
+    """Keeps an answer as one judgement, all of it in force at once; returns its number.
+
+    `reasons` are the frames' media ids by the reason kept with them. What the log said before
+    stays in it.
+    """
+    number = log.begin(What.CORRECTION, description, made_by=person, settings=settings)
     for reason, media_ids in reasons.items():
-        log.observe_as_person(
-            number, media_ids, answer.observation_type, answer.label, person=person, reason=reason
-        )
-    log.put_in_force(number, len(frames))
+        for start in range(0, len(media_ids), ROWS):  # the daemon gets its turn between them
+            log.observe_as_person(
+                number,
+                media_ids[start : start + ROWS],
+                answer.observation_type,
+                answer.label,
+                person=person,
+                reason=reason,
+            )
+    log.put_in_force(number, sum(map(len, reasons.values())))
     return number
 
 

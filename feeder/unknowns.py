@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from feeder import corrections
 from feeder.bursts import Bursts
 from feeder.clusters import NONE, cluster, medoid_first
-from feeder.domain import Kind, Label, ObservationType
+from feeder.corrections import Answer
+from feeder.domain import Label
 from feeder.embedding_store import EmbeddingStore
 from feeder.errors import FeederError
-from feeder.judgement_log import JudgementLog, What
+from feeder.judgement_log import JudgementLog
 from feeder.search_log import SearchLog, Seen
 
 MOST_FRAMES = 50_000
@@ -30,7 +32,6 @@ MIN_SIZE = 5
 BEST = 6
 LEAST = 2
 MOST_NEARLY = 3
-_WRITTEN_AT_ONCE = 500
 _AGAIN = "Run `feeder unknowns`, and name one of the clusters it lists."
 
 
@@ -150,23 +151,13 @@ def recall(media_id: int, log: SearchLog, cache: Path) -> list[Seen]:
 
 def name(judgements: JudgementLog, media_ids: Sequence[int], label: Label, person: str) -> int:
     """Writes what a person says all these frames show, as one judgement; its id."""
-    observation_type = {
-        Kind.HUMAN: ObservationType.HUMAN,
-        Kind.BLANK: ObservationType.BLANK,
-    }.get(label.kind, ObservationType.ANIMAL)
-    said = f"{len(media_ids)} alike called {label.name}"
-    number = judgements.begin(What.CORRECTION, said, made_by=person)
-    for start in range(0, len(media_ids), _WRITTEN_AT_ONCE):
-        judgements.observe_as_person(
-            number,
-            media_ids[start : start + _WRITTEN_AT_ONCE],
-            observation_type,
-            label,
-            person=person,
-            reason=f"named with {len(media_ids)} frames alike",
-        )
-    judgements.put_in_force(number, len(media_ids))
-    return number
+    return corrections.record(
+        judgements,
+        Answer.of(label),
+        {f"named with {len(media_ids)} frames alike": media_ids},
+        person=person,
+        description=f"{len(media_ids)} alike -> {label.name}",
+    )
 
 
 def _remembered(log: SearchLog, cache: Path) -> Path:

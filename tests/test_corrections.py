@@ -171,13 +171,13 @@ def test_what_is_said_in_camtrap_dps_terms(
         assert connection.execute(sql).fetchone() == row
 
 
-def test_a_visit_is_what_hangs_together(judgements: JudgementLog, log: CorrectionLog) -> None:
-    """It ends at a gap, at another label, and at another camera."""
-    assert [one.media_id for one in log.visit(2)] == [1, 2, 3]
-    assert [one.media_id for one in log.visit(5)] == [5]
-    keep(judgements, log, [2], Answer.of(FINCH))
-    assert [one.media_id for one in log.visit(2)] == [2]
-    assert [one.media_id for one in log.visit(1)] == [1, 3]
+def test_a_visit_is_corrected_whole(feeder: Callable[..., Result], log: CorrectionLog) -> None:
+    """All of its frames are; what a person called nothing is no visit, and that is said."""
+    assert feeder("--visit", "2", "--species", "house finch", "--yes").exit_code == 0
+    assert said(log) == ["House Finch"] * 3 + ["European Robin"] * 3
+    feeder("4", "--not-a-bird")
+    with pytest.raises(FeederError, match="no visit"):
+        feeder("--visit", "4", "--unknown", "--yes")
 
 
 def test_every_sighting_between_two_times(judgements: JudgementLog, log: CorrectionLog) -> None:
@@ -392,7 +392,7 @@ def test_a_name_that_is_none_is_refused(feeder: Callable[..., Result], log: Corr
     assert feeder("2", "--species", "acanthis cabaret").exit_code == 0
     assert said(log)[:2] == ["Lesser Redpoll"] * 2
     with pytest.raises(FeederError, match="already"):
-        feeder("3", "--species", "Some Finch", "--new", "--ebird", "houfin")
+        feeder("3", "--species", "houfin", "--new")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from feeder.bundle import golden_image
 from feeder.cli import app
 from feeder.cli.half_blocks import half_blocks
 from feeder.cli.review_session import Session
+from feeder.corrections import Answer
 from feeder.domain import (
     UNIDENTIFIED_BIRD,
     Candidate,
@@ -31,6 +32,7 @@ from feeder.domain import (
 )
 from feeder.errors import FeederError, LogbookError, VocabularyError
 from feeder.judgement_log import JudgementLog, What
+from feeder.lessons import NOTHING_THERE
 from feeder.log_reader import LogReader, Query
 from feeder.logbook import Logbook
 from feeder.review_log import ReviewLog, Waiting, Why
@@ -69,7 +71,7 @@ class Log:
 
     def say(self, media_id: int, label: Label, why: Why = Why.CHOSEN) -> int:
         """A person says what a frame shows."""
-        decision = review.corrected(label)
+        decision = Answer.of(label)
         return review.record(self.judgements, decision, [media_id], person="ann", why=why)
 
     def confirm(self, media_id: int, why: Why = Why.CHOSEN) -> int:
@@ -266,7 +268,7 @@ def test_confirming_keeps_the_verdict(log: Log) -> None:
 
 def test_a_label_decides_the_verdict() -> None:
     """A person who names a cat, a person or an empty feeder gives that verdict."""
-    kinds = {kind: review.corrected(Label("x", kind)).observation_type for kind in Kind}
+    kinds = {kind: Answer.of(Label("x", kind)).observation_type for kind in Kind}
     assert kinds == {
         Kind.BIRD: ObservationType.ANIMAL,
         Kind.MAMMAL: ObservationType.ANIMAL,
@@ -314,7 +316,7 @@ def session(log: Log, keys: str, answers: tuple[str, ...] = ()) -> tuple[Session
         ("c", (), [WREN, WREN, ROBIN], ["European Robin"]),
         ("oq", ("nobody", "european robin"), [WREN, ROBIN, ROBIN], ["Eurasian Wren"]),
         ("O", ("cat",), [CAT, CAT, ROBIN], ["European Robin"]),
-        ("ns", (), [WREN, None, ROBIN], ["Eurasian Wren", "European Robin"]),
+        ("ns", (), [WREN, NOTHING_THERE, ROBIN], ["Eurasian Wren", "European Robin"]),
         ("U", (), [None, None, ROBIN], ["European Robin"]),
         ("czq", (), [WREN, WREN, ROBIN], ["Eurasian Wren", "European Robin"]),
         ("o?zq", ("cat",), [WREN, WREN, ROBIN], ["Eurasian Wren", "European Robin"]),
@@ -383,9 +385,9 @@ def test_the_command_line_lists_and_decides(
     assert "data:image/jpeg;base64," in sheet.read_text(encoding="utf-8")
     with pytest.raises(FeederError, match="cannot be written"):
         run("review", "--sheet", str(tmp_path / "none" / "sheet.html"))
-    with pytest.raises(VocabularyError, match="no label"):
+    with pytest.raises(FeederError, match="no label"):
         run("review", "correct", "1", "--species", "Great Auk")
-    run("review", "correct", "1", "--species", "Great Auk", "--as-written")
+    run("review", "correct", "1", "--species", "Great Auk", "--new")
     assert run("review") == "Nothing waits for you.\n"
     run("review", "unknown", "1", "--sampled")
     run("review", "not-a-bird", "1", "--all-frames")

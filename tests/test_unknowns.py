@@ -16,7 +16,7 @@ from feeder.clusters import NONE, cluster, medoid_first, near_identical
 from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, ObservationType, Vectors
 from feeder.embedding_store import EmbeddingStore
 from feeder.encoder import unit
-from feeder.errors import FeederError, VocabularyError
+from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog, State, What
 from feeder.log_reader import LogReader, Query
 from feeder.search_log import SearchLog
@@ -286,7 +286,7 @@ def test_what_a_person_has_said_stays(feeder: Callable[..., Result], tmp_path: P
 def test_a_name_must_be_known_or_new(feeder: Callable[..., Result]) -> None:
     """A misspelt name is not written to the log; --new takes any, with its scientific name."""
     feeder("unknowns")
-    with pytest.raises(VocabularyError, match="Did you mean 'Eurasian Siskin'"):
+    with pytest.raises(FeederError, match="Did you mean 'Eurasian Siskin'"):
         feeder("unknowns", "name", "5", "Eurasian Siskn")
     said = ("--new", "--scientific", "Felis catus", "--kind", "mammal")
     assert "Tom now" in feeder("unknowns", "name", "5", "Tom", *said).stdout

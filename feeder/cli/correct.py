@@ -1,16 +1,18 @@
 """`feeder correct`: what a person sees on frames."""
 
 import sys
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import click
 from rich.progress import track
 
-from feeder import config, person
+from feeder import config, person, visit_history
+from feeder.cli.naming import every_label, new_label
 from feeder.cli.output import err, examples, local, note, percent, say, table, write_json
-from feeder.cli.selection import select
-from feeder.cli.wiring import open_bundle, open_classifier, open_vocabulary
+from feeder.cli.selection import groups, known_vocabulary, select
+from feeder.cli.wiring import open_classifier
 from feeder.config import Settings
 from feeder.correction_log import Choice, CorrectionLog, Shown
 from feeder.corrections import (
@@ -19,7 +21,6 @@ from feeder.corrections import (
     Answer,
     counts,
     find,
-    known_labels,
     undo,
 )
 from feeder.corrections import (
@@ -30,6 +31,8 @@ from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog, What
 from feeder.lesson_trial import ENOUGH, Tried, shares, trial
 from feeder.metrics import Share
+from feeder.sighting_log import SightingLog
+from feeder.visit_history import VisitQuery
 from feeder.vocabulary import Vocabulary, names
 
 
@@ -48,8 +51,7 @@ from feeder.vocabulary import Vocabulary, names
 )
 @click.argument("media_ids", metavar="[ID]...", nargs=-1, type=click.IntRange(1))
 @click.option("--visit", metavar="ID", type=click.IntRange(1),
-              help="The visit of this frame: the same label at the same camera, less than 5 "
-              "minutes from frame to frame.")  # fmt: skip
+              help="All frames of the visit that this one is of: see `feeder visits`.")  # fmt: skip
 @click.option("--every", metavar="NAME", help="Every sighting that is called this now.")
 @click.option("--since", metavar="WHEN", help="With --every: from this day or time on.")
 @click.option("--until", metavar="WHEN", help="With --every: up to this time, or this day's end.")
@@ -119,17 +121,17 @@ def correct(
         if (new and species is None) or (not new and (scientific or ebird or kind)):
             raise click.UsageError("--scientific, --ebird and --kind go with --species NAME --new")
         log = CorrectionLog(settings.database)
-        known = _known(settings, log)
+        known = every_label(settings)
         answer = NOT_A_BIRD if not_a_bird else UNKNOWN
         if species is not None:
             made = Label(species, Kind(kind or "bird"), scientific, ebird)
-            answer = Answer.of(_new(made, known) if new else find(species, known))
+            answer = Answer.of(new_label(made, known) if new else find(species, known))
         if every is not None:
             frames = log.every(_choice(settings, known, every, since, until, deployment))
         elif since or until or deployment:
             raise click.UsageError("--since, --until and --deployment go with --every NAME")
         else:
-            frames = log.visit(visit) if visit is not None else log.frames(media_ids)
+            frames = log.frames(media_ids if visit is None else _visit(settings, log, visit))
         if not as_json:
             _preview(settings, frames, answer)
         number = None
@@ -147,18 +149,20 @@ def _check_one(wanted: str, given: list[object]) -> None:
         raise click.UsageError(f"give {wanted}")
 
 
-def _known(settings: Settings, log: CorrectionLog) -> Vocabulary:
-    bundle = open_bundle(settings)
-    return known_labels(open_vocabulary(settings, bundle), bundle, log.names())
-
-
-def _new(label: Label, known: Vocabulary) -> Label:
-    """The new label, unless it is one already."""
-    for name in names(label):
-        taken = known.find(name)
-        if taken is not None and taken.name != label.name:
-            raise FeederError(f"{name!r} is {taken.name!r} already.", "Leave out --new.")
-    return known.find(label.name) or label
+def _visit(settings: Settings, log: CorrectionLog, media_id: int) -> tuple[int, ...]:
+    """The frames of the visit that this frame is of."""
+    (frame,) = log.frames([media_id])
+    at = frame.captured_at
+    query = VisitQuery(at, at + timedelta(milliseconds=1), deployment=frame.deployment)
+    look_alikes = groups(known_vocabulary(settings))
+    sightings = SightingLog(settings.database)
+    for visit in visit_history.read(sightings, settings.visits.gap, look_alikes, query):
+        if media_id in visit.media_ids:
+            return visit.media_ids
+    raise FeederError(
+        f"Frame {media_id} shows {frame.words}, which is no visit.",
+        f"`feeder correct {media_id}` speaks of this frame alone.",
+    )
 
 
 def _choice(

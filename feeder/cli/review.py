@@ -11,16 +11,16 @@ import click
 from feeder import config, own_labels, person
 from feeder import review as reviews
 from feeder.bundle import Bundle
+from feeder.cli.naming import every_label, new_label
 from feeder.cli.output import examples, local, note, out, percent, say, table, write_json
 from feeder.cli.pictures import small, where, write_sheet
 from feeder.cli.review_session import Session
 from feeder.cli.wiring import open_bundle, open_vocabulary
 from feeder.clock import Clock
 from feeder.config import Settings
+from feeder.corrections import NOT_A_BIRD, UNKNOWN, Answer, find
 from feeder.domain import Kind, Label
-from feeder.errors import VocabularyError
 from feeder.judgement_log import JudgementLog
-from feeder.review import Decision
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
 
 _IDS = click.argument("media_ids", metavar="ID...", nargs=-1, required=True, type=click.IntRange(1))
@@ -119,7 +119,7 @@ def review(
                 Session(
                     log,
                     judgements,
-                    vocabulary,
+                    every_label(settings),
                     person.name(),
                     block=lambda name: _block(settings, bundle, name),
                     picture_of=lambda one: where(settings, [one.media_id])[one.media_id],
@@ -134,10 +134,10 @@ def review(
 def confirm(path: Path, media_ids: tuple[int, ...], sampled: bool) -> None:
     """Says that the log is right about frames; their species are known from then on."""
     settings = config.load(path)
-    said: dict[Decision, list[Waiting]] = {}
+    said: dict[Answer, list[Waiting]] = {}
     for one in _chosen(settings, media_ids, sampled=sampled):
         said.setdefault(reviews.confirmed(one), []).append(one)
-    _record(settings, [(frames, decision) for decision, frames in said.items()])
+    _record(settings, [(frames, answer) for answer, frames in said.items()])
 
 
 @review.command(
@@ -146,7 +146,7 @@ def confirm(path: Path, media_ids: tuple[int, ...], sampled: bool) -> None:
 )
 @_IDS
 @click.option("--species", required=True, help="Any name of a label: `feeder labels list`.")
-@click.option("--as-written", is_flag=True, help="Though no label has that name.")
+@click.option("--new", is_flag=True, help="A bird that no label has the name of.")
 @_ALL_FRAMES
 @_SAMPLED
 @click.pass_obj
@@ -154,22 +154,15 @@ def correct(
     path: Path,
     media_ids: tuple[int, ...],
     species: str,
-    as_written: bool,
+    new: bool,
     all_frames: bool,
     sampled: bool,
 ) -> None:
     """Says what frames show instead."""
     settings = config.load(path)
-    vocabulary = open_vocabulary(settings, open_bundle(settings))
-    label = vocabulary.find(species)
-    if label is None and as_written:
-        label = Label(species, Kind.BIRD)
-    if label is None:
-        raise VocabularyError(
-            f"There is no label {species!r}.{vocabulary.closest(species)}",
-            "`feeder labels list` shows the names; --as-written logs this one all the same.",
-        )
-    _say_of_all(settings, media_ids, reviews.corrected(label), all_frames, sampled)
+    known = every_label(settings)
+    label = new_label(Label(species, Kind.BIRD), known) if new else find(species, known)
+    _say_of_all(settings, media_ids, Answer.of(label), all_frames, sampled)
 
 
 @review.command("unknown", epilog=examples("feeder review unknown 1744"))
@@ -179,7 +172,7 @@ def correct(
 @click.pass_obj
 def unknown(path: Path, media_ids: tuple[int, ...], all_frames: bool, sampled: bool) -> None:
     """Says that nobody can tell what frames show."""
-    _say_of_all(config.load(path), media_ids, reviews.UNKNOWN, all_frames, sampled)
+    _say_of_all(config.load(path), media_ids, UNKNOWN, all_frames, sampled)
 
 
 @review.command("not-a-bird", epilog=examples("feeder review not-a-bird 1744 --all-frames"))
@@ -189,7 +182,7 @@ def unknown(path: Path, media_ids: tuple[int, ...], all_frames: bool, sampled: b
 @click.pass_obj
 def not_a_bird(path: Path, media_ids: tuple[int, ...], all_frames: bool, sampled: bool) -> None:
     """Says that frames show no animal; a squirrel is a label, for `correct`."""
-    _say_of_all(config.load(path), media_ids, reviews.NOT_A_BIRD, all_frames, sampled)
+    _say_of_all(config.load(path), media_ids, NOT_A_BIRD, all_frames, sampled)
 
 
 @review.command("block", epilog=examples("feeder review block 1750"))
@@ -213,12 +206,12 @@ def _chosen(
 def _say_of_all(
     settings: Settings,
     media_ids: tuple[int, ...],
-    decision: Decision,
+    answer: Answer,
     all_frames: bool,
     sampled: bool,
 ) -> None:
     chosen = _chosen(settings, media_ids, sampled=sampled)
-    said: list[tuple[Sequence[Waiting], Decision]] = [(chosen, decision)]
+    said: list[tuple[Sequence[Waiting], Answer]] = [(chosen, answer)]
     if all_frames:
         with ReviewLog.open(settings.database) as log:
             more = {
@@ -228,17 +221,17 @@ def _say_of_all(
                 for media_id in log.frames(one.deployment, one.label.name)
             } - {one.media_id for one in chosen}
             if more:  # apart, for they were not drawn
-                said.append((log.get(sorted(more), Why.CHOSEN), decision))
+                said.append((log.get(sorted(more), Why.CHOSEN), answer))
     _record(settings, said)
 
 
-def _record(settings: Settings, said: Sequence[tuple[Sequence[Waiting], Decision]]) -> None:
+def _record(settings: Settings, said: Sequence[tuple[Sequence[Waiting], Answer]]) -> None:
     with JudgementLog.open(settings.database) as judgements:
-        for frames, decision in said:
+        for frames, answer in said:
             ids = [one.media_id for one in frames]
-            reviews.record(judgements, decision, ids, person=person.name(), why=frames[0].why)
+            reviews.record(judgements, answer, ids, person=person.name(), why=frames[0].why)
             for one in frames:
-                say(f"{one.media_id}  {one.shown}: {decision.said}")
+                say(f"{one.media_id}  {one.shown}: {answer.words}")
 
 
 def _block(settings: Settings, bundle: Bundle, name: str) -> None:

@@ -12,10 +12,10 @@ from rich.text import Text
 from feeder import review as reviews
 from feeder.cli.half_blocks import half_blocks
 from feeder.cli.output import local, out, percent, say
+from feeder.corrections import NOT_A_BIRD, UNKNOWN, Answer
 from feeder.domain import Label
 from feeder.errors import FeederError, VocabularyError
 from feeder.judgement_log import JudgementLog
-from feeder.review import Decision
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
 from feeder.thumbnails import reduced
 from feeder.vocabulary import Vocabulary
@@ -69,12 +69,12 @@ class Session:
                 if not self._block(one.label.name):
                     queue.appendleft(one)
             elif key != "s":
-                decision = self._decision(key.lower(), one)
-                if decision is None:
+                answer = self._answer(key.lower(), one)
+                if answer is None:
                     queue.appendleft(one)
                     continue
                 # A frame that was drawn at random speaks for itself alone.
-                self._log(one, decision, everything=key.isupper() and one.why is Why.NEW)
+                self._log(one, answer, everything=key.isupper() and one.why is Why.NEW)
                 queue.extendleft(self.log.rest(one))
         say(f"{len(self._done)} decided")
 
@@ -105,7 +105,7 @@ class Session:
             if key in _KEYS or key in "ONU":
                 return key
 
-    def _decision(self, key: str, one: Waiting) -> Decision | None:
+    def _answer(self, key: str, one: Waiting) -> Answer | None:
         """What the person says; None where they say nothing after all."""
         if key == "c":
             try:
@@ -115,8 +115,8 @@ class Session:
                 return None
         if key == "o":
             label = self._ask_for_label()
-            return reviews.corrected(label) if label else None
-        return reviews.NOT_A_BIRD if key == "n" else reviews.UNKNOWN
+            return Answer.of(label) if label else None
+        return NOT_A_BIRD if key == "n" else UNKNOWN
 
     def _ask_for_label(self) -> Label | None:
         while name := self.ask("species (nothing: back)"):
@@ -126,14 +126,14 @@ class Session:
             say(f"There is no label {name!r}.{self.vocabulary.closest(name)}")
         return None
 
-    def _log(self, one: Waiting, decision: Decision, *, everything: bool) -> None:
+    def _log(self, one: Waiting, answer: Answer, *, everything: bool) -> None:
         ids = [one.media_id]
         if everything and one.label is not None:
             more = self.log.frames(one.deployment, one.label.name)
             ids += [media_id for media_id in more if media_id != one.media_id]
-        number = reviews.record(self.judgements, decision, ids, person=self.person, why=one.why)
+        number = reviews.record(self.judgements, answer, ids, person=self.person, why=one.why)
         self._done.append((one, number))
-        say(f"{len(ids)} frame{'s' * (len(ids) > 1)}: {decision.said}")
+        say(f"{len(ids)} frame{'s' * (len(ids) > 1)}: {answer.words}")
 
     def _block(self, name: str) -> bool:
         if self.ask(f"never name {name} again? (y or nothing)") != "y":

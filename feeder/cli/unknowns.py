@@ -7,12 +7,14 @@ import click
 from feeder import config, person
 from feeder import unknowns as sorting
 from feeder.cli import pictures
+from feeder.cli.naming import every_label, new_label
 from feeder.cli.output import err, examples, local, note, say, table, write_json
-from feeder.cli.wiring import open_bundle, open_vocabulary
+from feeder.cli.wiring import open_bundle
 from feeder.config import Settings
+from feeder.corrections import find
 from feeder.domain import Kind, Label
 from feeder.embedding_store import EmbeddingStore
-from feeder.errors import FeederError, VocabularyError
+from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog
 from feeder.search_log import SearchLog
 from feeder.unknowns import Cluster, Unknowns
@@ -170,14 +172,9 @@ def name_cluster(
     since are not named.
     """
     settings = config.load(path)
-    vocabulary = open_vocabulary(settings, open_bundle(settings))
-    label = vocabulary.find(name)
-    if label is None and not new:
-        raise VocabularyError(
-            f"There is no label {name!r}.{vocabulary.closest(name)}",
-            "`feeder labels list` shows the names; --new takes one that is not there.",
-        )
-    label = label or Label(name, Kind(kind), scientific, ebird)
+    known = every_label(settings)
+    made = Label(name, Kind(kind), scientific, ebird)
+    label = new_label(made, known) if new else find(name, known)
     with SearchLog(settings.database) as log:
         listed = sorting.recall(media_id, log, settings.cache)
     chosen = [one.media_id for one in listed if not one.is_by_person]
@@ -190,4 +187,5 @@ def name_cluster(
         number = sorting.name(judgements, chosen, label, person.name())
     before = len(listed) - len(chosen)
     kept = f"; a person had judged {before} before" if before else ""
-    say(f"{len(chosen)} frames are {label.name} now (judgement {number}){kept}")
+    say(f"{len(chosen)} frames are {label.name} now{kept}")
+    note(f"`feeder correct --undo {number}` takes it back.")

@@ -1,0 +1,28 @@
+"""What a person may call a frame, for the commands that ask."""
+
+from feeder.cli.wiring import open_bundle, open_vocabulary
+from feeder.config import Settings
+from feeder.correction_log import CorrectionLog
+from feeder.corrections import known_labels
+from feeder.domain import Label
+from feeder.errors import FeederError
+from feeder.vocabulary import Vocabulary
+
+
+def every_label(settings: Settings) -> Vocabulary:
+    """The vocabulary with whatever else people may say, or have said before."""
+    bundle = open_bundle(settings)
+    given = CorrectionLog(settings.database).names()
+    return known_labels(open_vocabulary(settings, bundle), bundle, given)
+
+
+def new_label(label: Label, known: Vocabulary) -> Label:
+    """A label that --new makes; that of its name where there is one already.
+
+    An individual may have its species' scientific name. Raises FeederError where the name is
+    another's.
+    """
+    taken = known.find(label.name)
+    if taken is not None and taken.name != label.name:
+        raise FeederError(f"{label.name!r} is {taken.name!r} already.", "Leave out --new.")
+    return taken or label
