@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from feeder import schema
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Kind, Label, ObservationType
 from feeder.errors import LogbookError
 from feeder.lessons import NOTHING_THERE, Told
-from feeder.log_file import BUSY_SECONDS, explained
+from feeder.log_file import explained, open_existing
 
 _TAUGHT = ("animal", "human", "blank")
 """Of an `unknown` of a person's, nobody learns what it is."""
@@ -148,17 +147,7 @@ class CorrectionLog:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        if not self.path.exists():
-            raise LogbookError(f"There is no log at {self.path} yet.", "`feeder run` starts one.")
-        uri = f"{self.path.absolute().as_uri()}?mode=ro"
-        with (
-            explained(self.path),
-            closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection,
-        ):
-            if schema.check(connection, self.path) < schema.latest():
-                raise LogbookError(
-                    f"The log {self.path} is of an earlier release.", "`feeder run` upgrades it."
-                )
+        with explained(self.path), closing(open_existing(self.path)) as connection:
             yield connection
 
 

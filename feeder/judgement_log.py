@@ -5,7 +5,6 @@ its own, and each of its transactions short, so that it can write while the daem
 """
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from feeder import schema
 from feeder.clock import Clock, parse_utc, utc_text
 from feeder.domain import Label, ObservationType, Prediction, Vectors
-from feeder.errors import LogbookError
-from feeder.log_file import explained
+from feeder.log_file import explained, open_existing, transaction
 from feeder.observation_log import ObservationLog
 
 PATIENCE_SECONDS = 30.0
@@ -62,18 +59,7 @@ class JudgementLog:
     def __init__(self, path: Path, clock: Clock, patience: float = PATIENCE_SECONDS) -> None:
         self._path = path
         self._clock = clock
-        if not path.exists():
-            raise LogbookError(f"There is no log at {path} yet.", "`feeder run` starts one.")
-        with explained(path):
-            self._connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA foreign_keys = ON")
-            version = schema.check(self._connection, path)
-        if version < schema.latest():
-            self._connection.close()
-            raise LogbookError(
-                f"The log {path} is of an earlier release.", "`feeder run` upgrades it."
-            )
+        self._connection = open_existing(path, writable=True, patience=patience)
         self.observations = ObservationLog(self._connection)
         """Where models and vocabularies are registered before `observe`."""
 
@@ -199,13 +185,9 @@ class JudgementLog:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with explained(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+        try:
+            with transaction(self._connection, self._path):
                 yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                self.observations.forget_ids(self._connection)
-                raise
+        except BaseException:
+            self.observations.forget_ids(self._connection)
+            raise

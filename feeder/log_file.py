@@ -73,6 +73,52 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def open_existing(
+    path: Path, *, writable: bool = False, patience: float = BUSY_SECONDS
+) -> sqlite3.Connection:
+    """The log at `path`, for reading while the daemon goes on, or for writing beside it.
+
+    A transaction waits at most `patience` seconds for another's. Raises LogbookError where no log
+    of this release is there, LogUnavailable or LogDamaged where it cannot be read.
+    """
+    if not path.exists():
+        raise LogbookError(
+            f"There is no log at {path} yet.", "`feeder run` starts one; `--config` names another."
+        )
+    uri = f"{path.absolute().as_uri()}?mode={'rw' if writable else 'ro'}"
+    with explained(path):
+        connection = sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            if schema.check(connection, path) < schema.latest():
+                raise LogbookError(
+                    f"The log {path} is of an earlier release.", "`feeder run` upgrades it."
+                )
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """One transaction on the log at `path` that no other writer comes between; all of it or none.
+
+    Raises LogUnavailable where it has to wait too long, or LogDamaged.
+    """
+    with explained(path):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            # SQLite has rolled back by itself after some errors, a full disk among them.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
 def problems(connection: sqlite3.Connection, *, within: float | None = None) -> list[str]:
     """What SQLite finds wrong, all of it or within so many seconds; empty where nothing is."""
     deadline = None if within is None else time.monotonic() + within

@@ -25,7 +25,7 @@ from feeder.domain import (
     unclassified,
 )
 from feeder.errors import LogbookError, LogUnavailable
-from feeder.log_file import explained, open_for_writing
+from feeder.log_file import explained, open_for_writing, transaction
 from feeder.observation_log import ObservationLog
 from feeder.plain_text import plain
 
@@ -180,20 +180,15 @@ class Logbook:
                 f"The log {self._path} was moved or deleted while it was written to.",
                 "Start again; frames that are still in their folder are read again.",
             )
-        with explained(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+        try:
+            with transaction(self._connection, self._path):
                 clock_ledger.write(self._connection, self._pending_epochs.values())
                 for row in self._pending:
                     self._write_or_explain(row)
                 clock_ledger.correct(self._connection)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                # SQLite has rolled back by itself after some errors, a full disk among them.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                self._forget_ids()
-                raise
+        except BaseException:
+            self._forget_ids()
+            raise
         durable = [row.frame.source for row in self._pending]
         self._pending.clear()
         self._pending_paths.clear()

@@ -4,7 +4,6 @@ Its connection is its own, so that a command can write while the daemon runs. SQ
 `logbook` and in `log_reader` alone.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from feeder import schema
 from feeder.clock import Clock, parse_utc, utc_text
 from feeder.domain import ObservationType, SettledPath
 from feeder.errors import LogbookError
-from feeder.log_file import BUSY_SECONDS, explained
+from feeder.log_file import explained, open_existing, transaction
 from feeder.logbook import relative_name
 
 
@@ -78,7 +76,7 @@ class PictureLog:
     def __init__(self, path: Path, clock: Clock, *, writable: bool) -> None:
         self._path = path
         self._clock = clock
-        self._mode = "rw" if writable else "ro"
+        self._writable = writable
         self._connect()
 
     @classmethod
@@ -92,23 +90,7 @@ class PictureLog:
         self._connect()
 
     def _connect(self) -> None:
-        uri = f"{self._path.absolute().as_uri()}?mode={self._mode}"
-        try:
-            self._connection = sqlite3.connect(
-                uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None
-            )
-            self._connection.execute("PRAGMA synchronous = FULL")
-            version = schema.check(self._connection, self._path)
-        except sqlite3.Error as error:
-            raise LogbookError(
-                f"The log {self._path} cannot be opened: {error}.",
-                "`feeder run` starts one; `feeder doctor` looks at it.",
-            ) from error
-        if version < schema.latest():
-            self._connection.close()
-            raise LogbookError(
-                f"The log {self._path} is of an earlier release.", "`feeder run` upgrades it."
-            )
+        self._connection = open_existing(self._path, writable=self._writable)
 
     def close(self) -> None:
         """Lets go of the log."""
@@ -120,15 +102,8 @@ class PictureLog:
 
         A favorite that is set meanwhile is set before or after everything in it.
         """
-        with explained(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with transaction(self._connection, self._path):
+            yield
 
     def find(self, source: SettledPath) -> Picture | None:
         """The picture that was logged from this file; None where its row is not durable yet."""

@@ -13,11 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from feeder import schema
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Kind, Label, ObservationType
 from feeder.errors import LogbookError
-from feeder.log_file import BUSY_SECONDS, explained
+from feeder.log_file import explained, open_existing
 from feeder.verdicts import RARE_MARK
 
 MOST_COUNTED = 1000
@@ -115,18 +114,7 @@ class ReviewLog:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Opens the log that is at `path`. Raises LogbookError where none of this release is."""
-        if not path.exists():
-            raise LogbookError(f"There is no log at {path} yet.", "`feeder run` starts one.")
-        with explained(path):
-            uri = f"{path.absolute().as_uri()}?mode=ro"
-            connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-            version = schema.check(connection, path)
-        if version < schema.latest():
-            connection.close()
-            raise LogbookError(
-                f"The log {path} is of an earlier release.", "`feeder run` upgrades it."
-            )
-        return cls(connection, path)
+        return cls(open_existing(path), path)
 
     def close(self) -> None:
         """Lets go of the log."""

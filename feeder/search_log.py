@@ -1,7 +1,6 @@
 """The log as searching and sorting by likeness ask it; read only, with SQL of its own."""
 
 import json
-import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,11 +10,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from feeder import schema
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import UNIDENTIFIED_BIRD, ObservationType
-from feeder.errors import LogbookError
-from feeder.log_file import BUSY_SECONDS, explained
+from feeder.log_file import explained, open_existing
 from feeder.log_reader import Query
 
 FEW = 200_000
@@ -52,17 +49,7 @@ class SearchLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.exists():
-            raise LogbookError(f"There is no log at {path} yet.", "`feeder run` starts one.")
-        with explained(self.path):
-            uri = f"{path.absolute().as_uri()}?mode=ro"
-            self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
-            version = schema.check(self._connection, path)
-        if version < schema.latest():
-            self._connection.close()
-            raise LogbookError(
-                f"The log {path} is of an earlier release.", "`feeder run` upgrades it."
-            )
+        self._connection = open_existing(path)
 
     def __enter__(self) -> Self:
         return self

@@ -5,7 +5,6 @@ which are, and so can be had again. Its connection is its own and each transacti
 it can write while the daemon runs.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +15,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from feeder import schema
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Tag
-from feeder.errors import LogbookError
-from feeder.log_file import explained
+from feeder.log_file import explained, open_existing, transaction
 from feeder.observation_log import ObservationLog
 
 PATIENCE_SECONDS = 30.0
@@ -52,18 +49,7 @@ class TagLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        if not path.exists():
-            raise LogbookError(f"There is no log at {path} yet.", "`feeder run` starts one.")
-        with explained(path):
-            self._connection = sqlite3.connect(path, timeout=PATIENCE_SECONDS, isolation_level=None)
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA foreign_keys = ON")
-            version = schema.check(self._connection, path)
-        if version < schema.latest():
-            self._connection.close()
-            raise LogbookError(
-                f"The log {path} is of an earlier release.", "`feeder run` upgrades it."
-            )
+        self._connection = open_existing(path, writable=True, patience=PATIENCE_SECONDS)
         self.observations = ObservationLog(self._connection)
         """Where side vocabularies are registered before `replace`."""
 
@@ -144,13 +130,9 @@ class TagLog:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with explained(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+        try:
+            with transaction(self._connection, self._path):
                 yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                self.observations.forget_ids(self._connection)
-                raise
+        except BaseException:
+            self.observations.forget_ids(self._connection)
+            raise

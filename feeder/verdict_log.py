@@ -3,7 +3,6 @@
 It has SQL, beside `logbook`, since the view `current_observation` looks frames up one by one.
 """
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from feeder import schema
 from feeder.clock import utc_text
 from feeder.domain import Box, ObservationType
-from feeder.errors import LogbookError
-from feeder.log_file import BUSY_SECONDS, explained
+from feeder.log_file import explained, open_existing
 
 Ids = npt.NDArray[np.int64]
 
@@ -93,8 +90,6 @@ class VerdictLog:
     """
 
     def __init__(self, path: Path, model_digest: str, scope: Scope) -> None:
-        if not path.exists():
-            raise LogbookError(f"There is no log at {path} yet.", "`feeder run` starts one.")
         self._path = path
         self._model_digest = model_digest
         self._scope = scope
@@ -102,16 +97,7 @@ class VerdictLog:
         """Every verdict met so far; their places are what `Standing.verdicts` holds."""
         self._places: dict[Verdict, int] = {}
         self._rows: dict[tuple[str, str | None], int] = {}
-        with explained(path):
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS
-            )
-            version = schema.check(self._connection, path)
-        if version < schema.latest():
-            self._connection.close()
-            raise LogbookError(
-                f"The log {path} is of an earlier release.", "`feeder run` upgrades it."
-            )
+        self._connection = open_existing(path)
         self._deployments: dict[int, str] = {}
 
     @classmethod
