@@ -96,6 +96,8 @@ def calibrate(
         _show(settings, chosen, as_json)
         return
     classifier = open_classifier(settings)
+    # What it learnt from reviewed frames makes it too sure of those very frames.
+    classifier.teach([])
     if folder is not None:
         found = _from_folder(settings, classifier, chosen, folder, labels_csv, precision)
     else:

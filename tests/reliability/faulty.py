@@ -15,11 +15,12 @@ from typing import Any
 from feeder.cli.run import run
 from feeder.frames import FrameReader
 from feeder.logbook import Logbook
+from feeder.observation_log import ObservationLog
 
 POINTS: dict[str, tuple[type, str, bool]] = {
     "after decode": (FrameReader, "decode", False),
     "before commit": (Logbook, "commit", True),
-    "within commit": (Logbook, "_observe", False),
+    "within commit": (ObservationLog, "add", False),
     "after commit": (Logbook, "commit", False),
 }
 """Class, method, and whether the point lies before the call or after it."""

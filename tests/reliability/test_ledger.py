@@ -87,7 +87,7 @@ class Life(RuleBasedStateMachine):
             timekeeper=timekeeper_of(logbook, clock),
             clock=clock,
         )
-        self.daemon._register()
+        self.daemon.register()
 
     @rule(target=files, name=NAMES, shade=SHADES)
     def write(self, name: str, shade: int) -> Path:
