@@ -57,7 +57,11 @@ def _vectors(classifier: Classifier, count: int, often: str, rng: np.random.Gene
 
 
 def _write_names(connection: sqlite3.Connection, classifier: Classifier) -> None:
-    bundle, labels = classifier.bundle, [{"name": one.name} for one in classifier.labels]
+    bundle = classifier.bundle
+    labels = [
+        {"name": one.name, "scientific_name": one.scientific_name, "kind": one.kind}
+        for one in classifier.labels
+    ]
     connection.execute(
         "INSERT INTO deployment (location_name, deployment_start) VALUES ('garden', ?)",
         (utc_text(FIRST),),
