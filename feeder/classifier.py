@@ -175,7 +175,8 @@ class Classifier:
         shares = _summed_softmax(logits, self.embeddings.owner)
         words = self.embeddings.words
         if words is not None:
-            seen = self._best_cosines(embeddings)
+            # What was learnt from pictures resembles them more than any word does.
+            seen = self._best_cosines(embeddings, self._given)
             scale = self.bundle.manifest.logit_scale
             shares = without_what_is_read(shares, embeddings, seen, words, scale)
         if context is None or context.log_prior is None:
@@ -231,7 +232,7 @@ class Classifier:
         """
         vectors, chosen = self.embeddings, np.fromiter(rows, np.int64)
         has_birds = bool(self.choices.are(Kind.BIRD).any())
-        cosines = self._best_cosines(embeddings[chosen])
+        cosines = self._best_cosines(embeddings[chosen], vectors)
         best = verdicts.top(probabilities[chosen], self._top)
         unweighed = self._unweighed(embeddings[chosen], said.context)
         for place, row in enumerate(chosen.tolist()):
@@ -267,8 +268,10 @@ class Classifier:
     @cached_property
     def expectations(self) -> dict[str, Expectation]:
         """What is to be expected at the deployments that have a region, by their names."""
+        # Whoever named a bird there expects it, be it by `labels add` or by a correction.
+        named = {label.name for label in self.labels} - {one.name for one in self._given.labels}
         return {
-            name: species_prior.expect(locality, self.labels, self._vocabulary.own)
+            name: species_prior.expect(locality, self.labels, self._vocabulary.own | named)
             for name, locality in self._localities.items()
         }
 
@@ -311,9 +314,8 @@ class Classifier:
         scale = np.float32(self.bundle.manifest.logit_scale)
         return scale * (embeddings @ rows.vectors.T) + rows.bias
 
-    def _best_cosines(self, embeddings: Vectors) -> Vectors:
+    def _best_cosines(self, embeddings: Vectors, rows: LabelEmbeddings) -> Vectors:
         """float32 [n, labels]: how alike each label's best row is, for unit vectors [n, d]."""
-        rows = self.embeddings
         starts = np.flatnonzero(np.diff(rows.owner, prepend=-1))
         return np.maximum.reduceat(embeddings @ rows.vectors.T, starts, axis=1)
 

@@ -19,6 +19,9 @@ from feeder.errors import LogbookError
 from feeder.lessons import NOTHING_THERE, Told
 from feeder.log_file import explained, open_existing
 
+MOST_TOLD = 20_000
+"""What people said that is learnt from at once: 40 MB of vectors at a width of 512."""
+
 _TAUGHT = ("animal", "human", "blank")
 """Of an `unknown` of a person's, nobody learns what it is."""
 
@@ -68,7 +71,10 @@ class CorrectionLog:
     path: Path
 
     def told(self, model_digest: str) -> list[Told]:
-        """What people say that frames show, with the frames' vectors of one model, by media id."""
+        """What people say that frames show, with the frames' vectors of one model, by media id.
+
+        MOST_TOLD at most, the newest frames.
+        """
         # CROSS: people's few rows are gone through, and the frames' looked up.
         sql = (
             "SELECT o.media_id, location_name, timestamp, o.observation_type, o.label,"
@@ -80,15 +86,15 @@ class CorrectionLog:
             " (SELECT model_id FROM model WHERE digest = ?)"
             " WHERE o.classification_method = 'human'"
             " AND coalesce(j.state, 'in force') = 'in force'"
-            " ORDER BY o.media_id, o.observation_id"
+            " ORDER BY o.media_id DESC, o.observation_id DESC LIMIT ?"
         )
         newest: dict[int, tuple[Any, ...]] = {}
         with self._connect() as connection:
-            for row in connection.execute(sql, (model_digest,)):
-                newest[row[0]] = row
+            for row in connection.execute(sql, (model_digest, MOST_TOLD)):
+                newest.setdefault(row[0], row)
         return [
             Told(row[0], row[1], parse_utc(row[2]), _label(row[4:8]), _vector(row[8]))
-            for row in newest.values()
+            for row in reversed(newest.values())
             if row[3] in _TAUGHT and (row[4] or row[3] == "blank")
         ]
 
@@ -101,15 +107,23 @@ class CorrectionLog:
         with self._connect() as connection:
             return [_label(row) for row in connection.execute(sql)]
 
-    def state(self) -> tuple[int, int]:
-        """What is another after any correction or its being undone."""
+    def state(self, model_digest: str) -> tuple[int, ...]:
+        """What is another after any correction or its being undone, and once a model that is new
+        has seen a frame that people named."""
         sql = (
             "SELECT coalesce(max(judgement_id), 0), coalesce(sum(state = 'in force'), 0)"
             " FROM judgement WHERE what = 'correction'"
         )
         with self._connect() as connection:
-            newest, in_force = connection.execute(sql).fetchone()
-            return int(newest), int(in_force)
+            judged = connection.execute(sql).fetchone()
+            (seen,) = connection.execute(
+                "SELECT count(*) FROM observation AS o INDEXED BY observation_human"
+                " CROSS JOIN embedding AS e ON e.media_id = o.media_id AND e.model_id ="
+                " (SELECT model_id FROM model WHERE digest = ?)"
+                " WHERE o.classification_method = 'human'",
+                (model_digest,),
+            ).fetchone()
+            return (*map(int, judged), int(seen))
 
     def frames(self, media_ids: Sequence[int]) -> list[Shown]:
         """These frames, in that order, each once. Raises LogbookError for an unknown one."""

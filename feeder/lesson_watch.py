@@ -32,9 +32,10 @@ class LessonWatch:
         self._look_at = now + LOOK_SECONDS
         settings, classifier = self.daemon.station.settings, self.daemon.station.classifier
         if not settings.model.learn_from_corrections or not settings.database.exists():
+            self._seen = self._learnt = None  # they would hold on to a model that is in use no more
             return
         corrections = CorrectionLog(settings.database)
-        before, self._seen = self._seen, (classifier, corrections.state())
+        before, self._seen = self._seen, (classifier, corrections.state(classifier.bundle.digest))
         if self._seen != before or self._seen == self._learnt:
             return
         self._learnt = self._seen
@@ -44,6 +45,9 @@ class LessonWatch:
             classifier.teach(lessons(told))
         except VocabularyError as error:  # the photos of a label are damaged since it was read
             log.warning("corrections are not learnt from: %s %s", error, error.hint)
+            return
+        except MemoryError:
+            log.warning("corrections are not learnt from: there is not enough memory")
             return
         if classifier.embeddings.digest != digest:
             self.daemon.register()

@@ -1,6 +1,7 @@
 """What people said of frames -> what the labels learn from it."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,6 +18,12 @@ from feeder.vocabulary import Vocabulary, spelling
 
 BURST_GAP = timedelta(minutes=5)
 """Frames of one camera less than this apart show one moment."""
+
+MOST_BURSTS = 300
+"""Moments that a label is learnt from, the newest."""
+
+FRAMES_A_BURST = 8
+"""Frames of one moment: more of them say little more, and they count as one."""
 
 NOTHING_THERE = Label("nothing there", Kind.BLANK)
 """What a person calls a frame with nothing of interest in it."""
@@ -53,6 +60,7 @@ def bursts(told: Sequence[Told]) -> Ints:
 
 def lessons(told: Sequence[Told]) -> list[Examples]:
     """The same by label, in the order of their names."""
+    told = _newest(told)
     number = bursts(told)
     places: dict[str, list[int]] = {}
     for place, one in enumerate(told):
@@ -66,6 +74,22 @@ def lessons(told: Sequence[Told]) -> list[Examples]:
         )
         for name, mine in sorted(places.items())
     ]
+
+
+def _newest(told: Sequence[Told]) -> list[Told]:
+    """The newest of each label: enough to learn from, and few enough to learn at once."""
+    number = bursts(told)
+    frames: Counter[tuple[str, int]] = Counter()
+    moments: dict[str, set[int]] = {}
+    kept = []
+    for place in sorted(range(len(told)), key=lambda place: -number[place]):
+        name, burst = told[place].label.name, int(number[place])
+        seen = moments.setdefault(name, set())
+        frames[name, burst] += 1
+        if frames[name, burst] <= FRAMES_A_BURST and (burst in seen or len(seen) < MOST_BURSTS):
+            seen.add(burst)
+            kept.append(place)
+    return [told[place] for place in sorted(kept)]
 
 
 def taught(

@@ -198,10 +198,11 @@ def _spare(bias: float, needed: Vectors, room: npt.NDArray[np.float64]) -> float
 
     Above `needed` [n] it wins an example of its own, above `room` [m] it takes one of another's.
     """
-    room = room[np.isfinite(room)]
-    while (taken := room < bias).sum() * _ODDS > (needed < bias).sum():
-        bias = float(room[taken].max())
-    return bias
+    room = np.sort(room[np.isfinite(room) & (room < bias)])
+    candidates = np.append(room, bias)
+    taken = np.searchsorted(room, candidates)
+    won = np.searchsorted(np.sort(needed), candidates)
+    return float(candidates[taken * _ODDS <= won].max())
 
 
 def mean_direction(vectors: Sequence[Vectors] | Vectors) -> Vectors:

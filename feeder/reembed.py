@@ -8,7 +8,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -158,8 +158,10 @@ class Reembedding:
     def _source(self, picture: Picture, found: Found) -> SettledPath:
         """The file as the reader takes it; a picture that is broken gets no second attempt."""
         place = self._deployments.get(picture.deployment)
-        if found.is_archived or place is None:
+        if place is None:
             place = Deployment(picture.deployment, self._archive)
+        elif found.is_archived:
+            place = replace(place, folder=self._archive)
         at = os.lstat(found.path)
         return SettledPath(
             place, found.path, at.st_size, storable_ns(at.st_mtime_ns), attempt=MAX_ATTEMPTS

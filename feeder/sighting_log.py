@@ -95,6 +95,7 @@ class SightingLog(LogReader):
             found += [
                 _label(entry["name"], entry["scientific_name"], None, entry["kind"])
                 for entry in json.loads(listed)
+                if "kind" in entry  # not a side vocabulary's values
             ]
         return list(dict.fromkeys(found))
 

@@ -24,10 +24,10 @@ from feeder.daemon import Daemon
 from feeder.domain import Kind, Label, Vectors
 from feeder.encoder import unit
 from feeder.errors import FeederError, LogbookError
-from feeder.judgement_log import JudgementLog, State
+from feeder.judgement_log import JudgementLog, State, What
 from feeder.lesson_trial import shares, trial
 from feeder.lesson_watch import LOOK_SECONDS, LessonWatch
-from feeder.lessons import bursts, lessons
+from feeder.lessons import FRAMES_A_BURST, MOST_BURSTS, Told, bursts, lessons
 from feeder.logbook import Logbook
 from tests.care import timekeeper_of
 from tests.conftest import FakeClock
@@ -208,9 +208,9 @@ def test_what_is_learnt_is_what_is_in_force(
     keep(judgements, log, [4], NOT_A_BIRD)
     told = {one.media_id: one.label.name for one in log.told(digest)}
     assert told == {1: "Eurasian Wren", 2: "House Finch", 4: "nothing there"}
-    before = log.state()
+    before = log.state(digest)
     corrections.undo(judgements, newer)
-    assert log.state() != before
+    assert log.state(digest) != before
     (first, second, _) = log.told(digest)
     assert second.label.name == "Eurasian Wren"
     np.testing.assert_allclose(first.vector, vectors[0], atol=1e-3)
@@ -255,6 +255,34 @@ def test_corrections_teach_the_classifier(
     assert again.embeddings.digest == untaught.embeddings.digest
     after = again.judge(vectors[4]).named
     assert before is not None and after is not None and after.label == before.label
+
+
+def test_a_model_that_sees_the_frames_later_learns_from_them(
+    judgements: JudgementLog, log: CorrectionLog, vectors: Vectors
+) -> None:
+    """Each frame with a person's word that another model has seen is news to that model."""
+    keep(judgements, log, [1], Answer.of(WREN))
+    other = "o" * 64
+    before = log.state(other)
+    judgements.observations.register_model(other, "other")
+    judgements.begin(What.MODEL, "seen", made_by="other", model_digest=other)
+    judgements.keep_embeddings(other, {1: vectors[0]})
+    assert log.state(other) != before
+    assert [one.media_id for one in log.told(other)] == [1]
+
+
+def test_the_newest_moments_teach_and_few_frames_of_each() -> None:
+    """However many frames are named at once, what is learnt from stays bounded."""
+    way = unit(np.ones((1, WIDTH), np.float32))[0]
+    moments = [NOON + timedelta(hours=number) for number in range(MOST_BURSTS + 5)]
+    told = [
+        Told(number, "garden", at + timedelta(seconds=frame), WREN, way)
+        for number, at in enumerate(moments)
+        for frame in range(FRAMES_A_BURST + 1)
+    ]
+    (lesson,) = lessons(told)
+    assert len(lesson.vectors) == MOST_BURSTS * FRAMES_A_BURST
+    assert len(set(lesson.bursts.tolist())) == MOST_BURSTS
 
 
 def test_it_can_be_turned_off(
@@ -325,6 +353,11 @@ def test_the_daemon_learns_while_it_runs(
         corrections.undo(judgements)
         look(2)
         assert station.classifier.embeddings.digest == before
+        station.settings = settings.model_copy(
+            update={"model": settings.model.model_copy(update={"learn_from_corrections": False})}
+        )
+        look(1)
+        assert watch._learnt is None  # it would keep a model that was replaced
     finally:
         station.close()
         logbook.close()
@@ -391,6 +424,8 @@ def test_a_name_that_is_none_is_refused(feeder: Callable[..., Result], log: Corr
     assert feeder("1", "--species", "Lesser Redpoll", *new).exit_code == 0
     assert feeder("2", "--species", "acanthis cabaret").exit_code == 0
     assert said(log)[:2] == ["Lesser Redpoll"] * 2
+    with pytest.raises(FeederError, match="answers so itself"):
+        feeder("3", "--species", "unknown", "--new")
     with pytest.raises(FeederError, match="already"):
         feeder("3", "--species", "houfin", "--new")
 

@@ -4,10 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feeder.domain import Kind, Label, Vectors
 from feeder.encoder import unit
-from feeder.prototypes import MAX_SPOTS, MIN_EXAMPLES, Examples, Rows, teach
+from feeder.prototypes import MAX_SPOTS, MIN_EXAMPLES, Examples, Rows, _spare, teach
 
 WIDTH = 32
 SCALE = 24.0
@@ -52,6 +54,26 @@ def shown(label: Label, vectors: Vectors) -> Examples:
 def between(rows: list[Rows]) -> Vectors:
     """The direction of sparrows that are taken for finches."""
     return 0.6 * rows[0][0][0] + 0.5 * rows[1][0][0]
+
+
+@given(
+    st.floats(-9, 9),
+    st.lists(st.integers(-9, 9), min_size=1, max_size=20),
+    st.lists(st.integers(-9, 9), max_size=20),
+)
+def test_a_bias_is_the_largest_that_costs_little(
+    bias: float, needed: list[int], room: list[int]
+) -> None:
+    """It is at most what was asked for, wins nine for each it takes, and none larger would."""
+    own, others = np.array(needed, np.float32), np.array(room, np.float64)
+
+    def is_fair(at: float) -> bool:
+        return bool((others < at).sum() * 9.0 <= (own < at).sum())
+
+    found = _spare(bias, own, others)
+    assert found <= bias
+    assert is_fair(found)
+    assert not any(is_fair(at) for at in [*others, bias] if found < at <= bias)
 
 
 def test_corrected_pictures_are_told_apart(rows: list[Rows], random: np.random.Generator) -> None:

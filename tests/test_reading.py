@@ -16,6 +16,7 @@ from feeder import vocabulary as vocabularies
 from feeder.bundle import Bundle, Thresholds, golden_image, shipped_models
 from feeder.classifier import PERHAPS
 from feeder.domain import Box, Kind, Label, ObservationType
+from feeder.prototypes import Examples
 from feeder.reading import TEMPLATES, Words, without_what_is_read
 from feeder.verdicts import Choices, decide
 from feeder.vocabulary import Vocabulary, with_text_negatives
@@ -96,6 +97,19 @@ def test_a_clip_scores_each_name_as_a_word(tiny_clip: Path) -> None:
     before = bare.probabilities(vector)
     assert probability[0, 2] >= before[0, 2]
     assert (probability[0, :2] <= before[0, :2]).all()
+
+
+def test_corrections_do_not_make_a_name_less_of_a_word(tiny_clip: Path) -> None:
+    """Pictures are more alike than words, so what is seen is weighed by the label's own vector."""
+    bundle, plain = Bundle.open(tiny_clip), vocabularies.from_texts(["robin", "wren"])
+    reading = Classifier(bundle, with_text_negatives(plain), threads=1)
+    note = reading.embed([golden_image()])
+    robin = reading.labels[0]
+    reading.teach([Examples(robin, np.repeat(note, 3, axis=0), np.arange(3))])
+    taught = reading.probabilities(note)[0]
+    bare = Classifier(bundle, reading_less(with_text_negatives(plain)), threads=1)
+    bare.teach([Examples(robin, np.repeat(note, 3, axis=0), np.arange(3))])
+    assert taught[0] < 0.9 * bare.probabilities(note)[0, 0]
 
 
 def reading_less(vocabulary: vocabularies.Vocabulary) -> vocabularies.Vocabulary:

@@ -182,6 +182,22 @@ def test_the_archive_is_looked_in(path: Path, tiny_clip: Path, other_clip: Path)
     assert set(models(settings)) == {"other"}
 
 
+def test_a_mask_holds_for_archived_pictures(path: Path, tiny_clip: Path, other_clip: Path) -> None:
+    """What is never judged is not shown to a new model either, wherever the picture lies."""
+    text = path.read_text(encoding="utf-8")
+    text = text.replace("[retention]", '[retention]\nafter = "archive"')
+    path.write_text(text, "utf-8")
+    assert feeder(path, "run", "--once").exit_code == 0
+    masked = text.replace("[[deployment]]", "[[deployment]]\nmask = [[0.0, 0.0, 1.0, 0.9]]")
+    path.write_text(masked, "utf-8")
+    settings = change_model(path, tiny_clip, other_clip)
+    assert feeder(path, "relabel", "--embed").exit_code == 0
+    whole = open_classifier(settings).embed(sorted(settings.archive.rglob("*.jpg")))
+    kept = np.stack([*vectors(settings, other_clip).values()])
+    assert len(whole) == len(kept) == COUNT
+    assert (kept @ whole.T).max() < 0.999
+
+
 def test_by_hand_it_is_judged_at_once(settings: Settings, path: Path) -> None:
     """`relabel --embed` shows the pictures, judges them all, and can be undone."""
     (settings.deployments[0].folder / "3.jpg").unlink()

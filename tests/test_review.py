@@ -292,6 +292,15 @@ def test_a_blocked_label_is_kept_in_the_users_file(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8").count("European Robin") == 1
 
 
+def test_taking_back_leaves_other_frames_in_the_queue(log: Log) -> None:
+    """Frames drawn at random have nothing to do with each other, whatever they are called."""
+    for number in (1, 2, 3):
+        log.shoot(number, seen())
+    one, _ = session(log, "uzuuu")
+    one.run(log.review.get([1, 2, 3], Why.SAMPLE))
+    assert log.labels() == [None, None, None]
+
+
 def session(log: Log, keys: str, answers: tuple[str, ...] = ()) -> tuple[Session, list[str]]:
     """A person at the keyboard, and the list of what they block."""
     blocked: list[str] = []

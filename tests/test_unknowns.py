@@ -288,12 +288,12 @@ def test_a_name_must_be_known_or_new(feeder: Callable[..., Result]) -> None:
     feeder("unknowns")
     with pytest.raises(FeederError, match="Did you mean 'Eurasian Siskin'"):
         feeder("unknowns", "name", "5", "Eurasian Siskn")
-    said = ("--new", "--scientific", "Felis catus", "--kind", "mammal")
+    said = ("--new", "--scientific", "Felis silvestris", "--kind", "mammal")
     assert "Tom now" in feeder("unknowns", "name", "5", "Tom", *said).stdout
     (kind,) = {
         (row["kind"], row["scientific_name"]) for row in log_of(feeder) if row["label"] == "Tom"
     }
-    assert kind == ("mammal", "Felis catus")
+    assert kind == ("mammal", "Felis silvestris")
 
 
 def test_no_unknown_frames_is_no_error(write_config: Callable[..., Path], tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from feeder.cli import app, output, plots
 from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label
-from feeder.errors import FeederError
+from feeder.errors import FeederError, VocabularyError
+from feeder.judgement_log import JudgementLog, What
 from tests.sightings import ROBIN, SPARROW, SQUIRREL, SightedLog
 
 EVENING = datetime(2026, 5, 2, 1, 30, tzinfo=UTC)
@@ -248,6 +249,16 @@ def test_bars_and_shades_show_the_least_there_is() -> None:
     assert plots.bar(1000, 1000, 40) == "█" * 40
     assert [plots.shade(count, 8) for count in (0, 1, 2, 3, 7, 8)] == ["·", "░", "░", "▒", "█", "█"]
     assert plots.shade(0, 0) == "·"
+
+
+def test_side_vocabularies_name_no_species(log: SightedLog, feeder: Callable[..., Result]) -> None:
+    """The values of an attribute stand in the log beside the labels, and are no labels."""
+    with JudgementLog.open(log.path) as judgements:
+        judgements.observations.register_attribute("a" * 64, "lens", ("clear", "raindrops"))
+        judgements.begin(What.RELABEL, "", made_by="", vocabulary_digest="a" * 64)
+    assert len(feeder("sightings", "--species", "norcar").stdout.splitlines()) == 5
+    with pytest.raises(VocabularyError, match="Nothing is called"):
+        feeder("visits", "--species", "raindrops")
 
 
 def test_a_bird_nobody_told_apart_is_no_species(

@@ -28,9 +28,10 @@ from feeder.corrections import (
 )
 from feeder.domain import Kind, Label
 from feeder.errors import FeederError
-from feeder.judgement_log import JudgementLog, What
+from feeder.judgement_log import JudgementLog, State, What
 from feeder.lesson_trial import ENOUGH, Tried, shares, trial
 from feeder.metrics import Share
+from feeder.relabel import BY_MACHINE
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery
 from feeder.vocabulary import Vocabulary, names
@@ -236,7 +237,11 @@ def _agreed(count: int) -> bool:
 def _undo(settings: Settings, number: int) -> None:
     with JudgementLog.open(settings.database) as judgements:
         was = undo(judgements, number or None)
+        later = judgements.judgements(*BY_MACHINE, state=State.IN_FORCE)[:1]
     say(f"undone: correction {was.judgement_id}, {_frames(was.frames)}, {was.description}")
+    if later and later[0].judgement_id > was.judgement_id:
+        note("The history was judged again since, without these frames.")
+        note("  `feeder relabel` judges them, too.")
 
 
 def _list(settings: Settings, *, as_json: bool) -> None:

@@ -1,12 +1,13 @@
 """What a person may call a frame, for the commands that ask."""
 
+from feeder import own_labels
 from feeder.cli.wiring import open_bundle, open_vocabulary
 from feeder.config import Settings
 from feeder.correction_log import CorrectionLog
 from feeder.corrections import known_labels
 from feeder.domain import Label
 from feeder.errors import FeederError
-from feeder.vocabulary import Vocabulary
+from feeder.vocabulary import Vocabulary, names
 
 
 def every_label(settings: Settings) -> Vocabulary:
@@ -19,10 +20,14 @@ def every_label(settings: Settings) -> Vocabulary:
 def new_label(label: Label, known: Vocabulary) -> Label:
     """A label that --new makes; that of its name where there is one already.
 
-    An individual may have its species' scientific name. Raises FeederError where the name is
-    another's.
+    Raises FeederError where one of its names is another's: the two would be taken for one.
     """
-    taken = known.find(label.name)
-    if taken is not None and taken.name != label.name:
-        raise FeederError(f"{label.name!r} is {taken.name!r} already.", "Leave out --new.")
-    return taken or label
+    own_labels.check_name(label.name)
+    for name in names(label):
+        taken = known.find(name)
+        if taken is not None and taken.name != label.name:
+            raise FeederError(
+                f"{name!r} is {taken.name!r} already.",
+                "Leave out --new; to tell an individual apart, leave out its species' names.",
+            )
+    return known.find(label.name) or label

@@ -102,7 +102,9 @@ class Session:
                 key = self.read_key()
             except (KeyboardInterrupt, EOFError):
                 return "q"
-            if key in _KEYS or key in "ONU":
+            if not key:  # the terminal is gone
+                return "q"
+            if key in _KEYS or key in {"O", "N", "U"}:
                 return key
 
     def _answer(self, key: str, one: Waiting) -> Answer | None:
@@ -152,6 +154,8 @@ class Session:
         one, number = self._done.pop()
         self.judgements.undo(number)
         # What its species showed next was asked for only because of it.
-        for other in [at for at in queue if at.why is one.why and at.shown == one.shown]:
-            queue.remove(other)
+        if one.why is Why.NEW:
+            same = one.why, one.shown, one.deployment
+            for other in [at for at in queue if (at.why, at.shown, at.deployment) == same]:
+                queue.remove(other)
         queue.appendleft(one)
