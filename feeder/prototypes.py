@@ -189,6 +189,9 @@ def _prototype(
         near = share * np.einsum("nd,nd->n", vectors, rest) + (1 - share) * near
     needed = rivals - scale * near
     bias = float(np.median(needed)) + np.log(_ODDS) if np.isfinite(needed).all() else 0.0
+    if own is not None:
+        # A bias that speaks for the label speaks for it everywhere, so a mistake would spread.
+        bias = min(bias, len(bursts) * float(np.log(_ODDS)))
     room = [own - scale * examples @ vector[0] for examples, own in others]
     return vector, np.float32(_spare(bias, needed, np.concatenate([np.empty(0), *room])))
 

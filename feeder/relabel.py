@@ -37,6 +37,8 @@ def sole_judge(database: Path, patience: float = PATIENCE_SECONDS) -> Iterator[N
 
     Raises LogbookError where another one does so for `patience` seconds.
     """
+    if not database.exists():
+        raise LogbookError(f"There is no log at {database} yet.", "`feeder run` starts one.")
     lock = FileLock(database.with_name(f"{database.name}.judging.lock"))
     try:
         held = lock.acquire(timeout=patience)

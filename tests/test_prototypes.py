@@ -92,6 +92,16 @@ def test_corrected_pictures_are_told_apart(rows: list[Rows], random: np.random.G
     assert found[-1] > before + 50
 
 
+def test_a_mistake_spreads_little(rows: list[Rows], random: np.random.Generator) -> None:
+    """One correction of what another label is sure of takes few of that label's pictures."""
+    finches = like(rows[0][0][0], 300, random, 0.5)
+    assert best(finches, rows).count(0) > 290
+    _, taught = teach(LABELS, rows, [shown(SPARROW, finches[:1])], SCALE)
+    assert best(finches[1:], taught).count(0) > 290
+    (_, bias) = taught[1]
+    assert bias[1] <= np.log(9) + 1e-5
+
+
 def test_what_is_known_adds_nothing(rows: list[Rows], random: np.random.Generator) -> None:
     """A confirmation of what the label's own vector is sure of needs no prototype."""
     sure = like(rows[0][0][0], 5, random, 0.2)

@@ -34,7 +34,7 @@ from feeder.metrics import Share
 from feeder.relabel import BY_MACHINE
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery
-from feeder.vocabulary import Vocabulary, names
+from feeder.vocabulary import Vocabulary
 
 
 @click.command(
@@ -112,7 +112,7 @@ def correct(
     _check_one("one of ID..., --visit, --every, --undo, --list or --evaluate",
                [bool(media_ids), visit, every, undone is not None, listed, evaluate])  # fmt: skip
     if undone is not None:
-        _undo(settings, undone)
+        _undo(settings, undone, as_json=as_json)
     elif listed:
         _list(settings, as_json=as_json)
     elif evaluate:
@@ -142,7 +142,8 @@ def correct(
         if as_json:
             _write(frames, answer, number)
         elif number is not None:
-            note(f"`feeder correct --undo {number}` takes it back.")
+            note(f"`feeder correct --undo {number}` takes it back; `feeder relabel` lets the past")
+            note("  learn from it, too.")
 
 
 def _check_one(wanted: str, given: list[object]) -> None:
@@ -174,12 +175,9 @@ def _choice(
     until: str | None,
     deployment: str | None,
 ) -> Choice:
-    chosen = select(settings, None, since, until, None, deployment)
-    # The log may have a name that the vocabulary lacks: of another one, or of other days.
-    label = known.find(species)
-    return Choice(
-        [species, *(names(label) if label else [])], chosen.since, chosen.until, deployment
-    )
+    chosen = select(settings, known, since, until, species, deployment)
+    assert chosen.labels is not None
+    return Choice(sorted(chosen.labels), chosen.since, chosen.until, deployment)
 
 
 def _preview(settings: Settings, frames: list[Shown], answer: Answer) -> None:
@@ -234,10 +232,13 @@ def _agreed(count: int) -> bool:
     return click.confirm(f"Correct {_frames(count)}?", err=True)
 
 
-def _undo(settings: Settings, number: int) -> None:
+def _undo(settings: Settings, number: int, *, as_json: bool) -> None:
     with JudgementLog.open(settings.database) as judgements:
         was = undo(judgements, number or None)
         later = judgements.judgements(*BY_MACHINE, state=State.IN_FORCE)[:1]
+    if as_json:
+        write_json({"judgement_id": was.judgement_id, "frames": was.frames})
+        return
     say(f"undone: correction {was.judgement_id}, {_frames(was.frames)}, {was.description}")
     if later and later[0].judgement_id > was.judgement_id:
         note("The history was judged again since, without these frames.")

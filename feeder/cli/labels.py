@@ -26,7 +26,7 @@ _AT_RELOAD = "A daemon that runs takes it up when it is reloaded: systemctl --us
         'feeder labels add "Eurasian Siskin"',
         'feeder labels add "Gertrude" --photos ~/gertrude',
         'feeder labels remove "House Finch"',
-        'feeder labels block "Red-vented Bulbul"',
+        'feeder labels block "Hooded Crow"',
         "feeder labels check",
         'feeder labels preview --remove "House Finch"    # what it would change in the log',
     )
@@ -172,7 +172,7 @@ def remove_label(path: Path, name: str) -> None:
     note(_AT_RELOAD)
 
 
-@labels.command("block", epilog=examples('feeder labels block "Red-vented Bulbul"'))
+@labels.command("block", epilog=examples('feeder labels block "Hooded Crow"'))
 @click.argument("name")
 @click.pass_obj
 def block_label(path: Path, name: str) -> None:
@@ -187,7 +187,7 @@ def block_label(path: Path, name: str) -> None:
     note(_AT_RELOAD)
 
 
-@labels.command("unblock", epilog=examples('feeder labels unblock "Red-vented Bulbul"'))
+@labels.command("unblock", epilog=examples('feeder labels unblock "Hooded Crow"'))
 @click.argument("name")
 @click.pass_obj
 def unblock_label(path: Path, name: str) -> None:
