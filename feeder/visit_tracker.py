@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from feeder.domain import Label, Sighting, Visit
-from feeder.visits import WINDOW, Grouping, Groups, Settling, Stream, stream_of, when
+from feeder.visits import REACH, Grouping, Groups, Settling, Stream, stream_of, when
 
 
 class Tracker:
@@ -65,11 +65,11 @@ class _Stream:
         first, last = self._news
         self._news = None
         settling = Settling(self._groups)
-        # Labels may change within a window of the news, and depend on those a window further.
-        for sighting in self._between(first - 2 * WINDOW, last + 2 * WINDOW):
+        # Labels may change within reach of the news, and depend on those as far again.
+        for sighting in self._between(first - 2 * REACH, last + 2 * REACH):
             settling.push(sighting)
         for sighting, label, share in settling.settled(None):
-            if first - WINDOW <= sighting.captured_at <= last + WINDOW:
+            if first - REACH <= sighting.captured_at <= last + REACH:
                 self._given[sighting.media_id] = label, share
 
     def settled(self) -> Iterable[tuple[Sighting, Label, int]]:

@@ -7,14 +7,18 @@ time, so the newest visits are had without reading older ones. docs/decisions/00
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from feeder.domain import Kind, Label, Sighting, Visit
 
 WINDOW = timedelta(seconds=120)
 """How far from a sighting others bear on its label."""
+
+REACH = 2 * WINDOW
+"""How far from a sighting others may, by bearing on the label of one between the two."""
 
 NEIGHBOURS = 8
 """How many of them at most do on either side: a hundred frames of one moment say little more."""
@@ -49,7 +53,7 @@ def in_order(sightings: Iterable[Sighting], gap: timedelta, groups: Groups) -> I
     """The same of sightings that come in the order of `when`, or in the reverse of it.
 
     Visits come as they are complete: in the order of their ends, or newest start first. What is
-    kept are the visits under way and the sightings of `WINDOW`.
+    kept are the visits under way and the sightings of `REACH`.
     """
     settling: dict[Stream, Settling] = {}
     grouping = None
@@ -83,11 +87,12 @@ def stream_of(sighting: Sighting) -> Stream:
 class _Reading:
     """A sighting with what it gives each label, in ten-thousandths."""
 
-    __slots__ = ("at", "shares", "sighting")
+    __slots__ = ("at", "settled", "shares", "sighting")
 
     def __init__(self, sighting: Sighting) -> None:
         self.sighting = sighting
         self.at = sighting.captured_at
+        self.settled: Label | None = None
         self.shares = {name: round(share * _ONE) for name, share in sighting.runners_up}
         named = sighting.probability
         self.shares[sighting.label.name] = _ONE if named is None else round(named * _ONE)
@@ -104,8 +109,8 @@ class Settling:
 
     The likelihood is the product of what the frame itself gives a label and of what those around
     it do. A name gives way to another only where that was named before and after it; a group to
-    its members, and an unidentified bird to any bird, where that was named nearby at all. What a
-    person said stays.
+    its members, and an unidentified bird to any bird, where that is what a name nearby settled to.
+    What a person said stays.
     """
 
     def __init__(self, groups: Groups) -> None:
@@ -132,7 +137,7 @@ class Settling:
         """
         while self._waiting:
             reading = self._waiting[0]
-            if now is not None and abs(now - reading.at) <= WINDOW and self._lacks_some(reading):
+            if now is not None and self._lacks_some(reading, now):
                 return
             self._waiting.popleft()
             names_something = not reading.sighting.label.is_any_bird
@@ -154,35 +159,60 @@ class Settling:
     def _is_vague(self, reading: _Reading) -> bool:
         return reading.sighting.label.is_any_bird or self._is_group(reading)
 
-    def _lacks_some(self, reading: _Reading) -> bool:
-        """Whether sightings to come may still bear on this one."""
+    def _lacks_some(self, reading: _Reading, now: datetime) -> bool:
+        """Whether sightings to come, from the instant `now` on, may still bear on this one."""
+        away = abs(now - reading.at)
         if not self._is_vague(reading):
-            return len(self._ahead[False]) <= NEIGHBOURS  # it is among them
-        return any(len(ahead) <= NEIGHBOURS for ahead in self._ahead.values())
+            return away <= WINDOW and len(self._ahead[False]) <= NEIGHBOURS  # it is among them
+        # Those near it that name something have to be settled, too.
+        enough = {False: 2 * NEIGHBOURS, True: NEIGHBOURS}
+        return away <= REACH and any(
+            len(ahead) <= enough[is_group] for is_group, ahead in self._ahead.items()
+        )
 
     def _label(self, reading: _Reading) -> Label:
-        own = reading.sighting.label
-        if reading.sighting.is_by_person:
-            return own
-        before = self._near(reading, self._behind[False], newest=True)
-        after = self._near(reading, self._ahead[False])
+        behind, ahead = self._behind[False], list(islice(self._ahead[False], 2 * NEIGHBOURS + 1))
         if not self._is_vague(reading):
-            earlier = {one.sighting.label.name for one in before}
-            rivals = {
-                one.sighting.label.name: one.sighting.label
-                for one in after
-                if one.sighting.label.name in earlier and one.sighting.label.name != own.name
-            }
-            if not rivals:
-                return own
-            scores = self._scores(reading, [*before, *after], [own.name, *rivals])
-            best = max(rivals, key=lambda name: (scores[name], name))
-            return rivals[best] if scores[best] > scores[own.name] else own
+            return self._settled(reading, behind, ahead)  # it is no longer among those ahead
+        if reading.sighting.is_by_person:
+            return reading.sighting.label
+        before, after = self._near(reading, reversed(behind)), self._near(reading, ahead)
+        for place, one in enumerate(after):
+            self._settled(one, [*behind, *ahead[:place]], ahead[place + 1 :])
         groups = [
-            *self._near(reading, self._behind[True], newest=True),
+            *self._near(reading, reversed(self._behind[True])),
             *self._near(reading, self._ahead[True]),
         ]
         return self._told_apart(reading, [*before, *after], groups)
+
+    def _settled(
+        self, reading: _Reading, behind: Sequence[_Reading], ahead: Sequence[_Reading]
+    ) -> Label:
+        """What a reading that names something is, among all that do, on either side of it."""
+        if reading.settled is None:
+            own = reading.sighting.label
+            before, after = self._near(reading, reversed(behind)), self._near(reading, ahead)
+            reading.settled = own
+            if not reading.sighting.is_by_person:
+                reading.settled = self._outvoted(reading, before, after) or own
+        return reading.settled
+
+    def _outvoted(
+        self, reading: _Reading, before: list[_Reading], after: list[_Reading]
+    ) -> Label | None:
+        """The label that was named before and after a reading, and outweighs its own."""
+        own = reading.sighting.label
+        earlier = {one.sighting.label.name for one in before}
+        rivals = {
+            one.sighting.label.name: one.sighting.label
+            for one in after
+            if one.sighting.label.name in earlier and one.sighting.label.name != own.name
+        }
+        if not rivals:
+            return None
+        scores = self._scores(reading, [*before, *after], [own.name, *rivals])
+        best = max(rivals, key=lambda name: (scores[name], name))
+        return rivals[best] if scores[best] > scores[own.name] else None
 
     def _told_apart(
         self, reading: _Reading, species: list[_Reading], groups: list[_Reading]
@@ -190,9 +220,9 @@ class Settling:
         """Which of those named nearby a bird is that was not told apart."""
         own = reading.sighting.label
         rivals = {
-            one.sighting.label.name: one.sighting.label
+            one.settled.name: one.settled
             for one in species
-            if self._may_be(own, one.sighting.label)
+            if one.settled is not None and self._may_be(own, one.settled)
         }
         for one in groups:
             label = one.sighting.label
@@ -229,12 +259,10 @@ class Settling:
         }
 
     @staticmethod
-    def _near(
-        reading: _Reading, readings: deque[_Reading], *, newest: bool = False
-    ) -> list[_Reading]:
-        """The nearest of readings in order, or in the reverse of it."""
+    def _near(reading: _Reading, readings: Iterable[_Reading]) -> list[_Reading]:
+        """Those of readings that are near, which come the nearest first."""
         near: list[_Reading] = []
-        for one in reversed(readings) if newest else readings:
+        for one in readings:
             if len(near) == NEIGHBOURS or abs(one.at - reading.at) > WINDOW:
                 break
             near.append(one)
@@ -311,7 +339,10 @@ class Grouping:
         """
 
         def is_over(stay: _Stay) -> bool:
-            return horizon is None or abs(horizon - stay.edge) >= self._gap
+            # From the first on, for one camera may be ahead of what another waits for.
+            if horizon is None:
+                return True
+            return abs(horizon - self._first) - abs(stay.edge - self._first) >= self._gap
 
         if not self._over and not any(map(is_over, self._open.values())):
             return []

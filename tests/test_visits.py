@@ -173,6 +173,15 @@ def test_an_unidentified_bird_is_not_named_after_a_slip() -> None:
     assert found([*vague, slip]) == [("unidentified bird", 9), ("House Sparrow", 1)]
 
 
+def test_an_unidentified_bird_is_not_named_after_what_was_outvoted() -> None:
+    """Where the only frame of a name is itself a misread robin, no bird near it bears that name."""
+    robins = [seen(n, at=at) for n, at in enumerate((100, 110, 120, 140, 150, 160))]
+    misread = seen(10, SPARROW, 0.4, at=130, robin=0.35)
+    vague = seen(11, UNIDENTIFIED_BIRD, 0.8, at=12, sparrow=0.3, robin=0.02)
+    assert found([*robins, misread]) == [("European Robin", 7)]
+    assert "House Sparrow" not in dict(found([*robins, misread, vague]))
+
+
 def test_a_group_joins_its_member_and_an_unidentified_bird_the_group() -> None:
     """Downy/Hairy beside a Downy is that Downy; a bird between Downy/Hairys is one of those."""
     either = {"label": EITHER, "probability": 0.8, "downy": 0.45, "hairy": 0.35}
