@@ -430,6 +430,16 @@ def test_a_name_that_is_none_is_refused(feeder: Callable[..., Result], log: Corr
         feeder("3", "--species", "houfin", "--new")
 
 
+def test_labels_list_shows_what_people_called_frames(
+    settings: Settings, feeder: Callable[..., Result]
+) -> None:
+    """A name given by --new stands beside the vocabulary's, and says where it is from."""
+    assert feeder("1", "--species", "Gertrude", "--new").exit_code == 0
+    done = CliRunner().invoke(app, ["--config", str(settings.path), "labels", "list", "--json"])
+    given = [one["name"] for one in json.loads(done.stdout) if one["from_corrections"]]
+    assert given == ["Gertrude"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -10,6 +10,7 @@ from feeder import confusable, label_embeddings, own_labels
 from feeder.cli.check_labels import check_labels
 from feeder.cli.label_photos import read_photos, usual_kind
 from feeder.cli.labels_preview import preview
+from feeder.cli.naming import given_labels
 from feeder.cli.output import examples, note, say, table, write_json
 from feeder.cli.wiring import load_or_default, open_bundle, open_classifier, open_vocabulary
 from feeder.config import Settings
@@ -48,6 +49,7 @@ def list_labels(path: Path, vocabulary: str | None, as_json: bool) -> None:
     bundle = open_bundle(settings)
     chosen = open_vocabulary(settings, bundle, vocabulary)
     lacking = label_embeddings.without_vectors(chosen, bundle)
+    given = given_labels(settings, chosen)
     if as_json:
         write_json(
             [
@@ -60,8 +62,9 @@ def list_labels(path: Path, vocabulary: str | None, as_json: bool) -> None:
                     "own": label.name in chosen.own,
                     "blocked": label.name in chosen.blocked,
                     "without_vector": lacking.get(label.name),
+                    "from_corrections": label in given,
                 }
-                for label in chosen.labels
+                for label in (*chosen.labels, *given)
             ]
         )
         return
@@ -73,10 +76,14 @@ def list_labels(path: Path, vocabulary: str | None, as_json: bool) -> None:
                 label.scientific_name,
                 label.ebird_code,
                 label.kind,
-                "you" if label.name in chosen.own else chosen.title,
+                "corrections"
+                if label in given
+                else "you"
+                if label.name in chosen.own
+                else chosen.title,
                 "blocked" if label.name in chosen.blocked else lacking.get(label.name, ""),
             )
-            for label in chosen.labels
+            for label in (*chosen.labels, *given)
         ),
     )
 

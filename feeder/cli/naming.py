@@ -10,6 +10,14 @@ from feeder.errors import FeederError
 from feeder.vocabulary import Vocabulary, names
 
 
+def given_labels(settings: Settings, chosen: Vocabulary) -> list[Label]:
+    """What people have called frames that is no label of the vocabulary."""
+    if not settings.database.exists():
+        return []
+    given = CorrectionLog(settings.database).names()
+    return [label for label in given if chosen.find(label.name) is None]
+
+
 def every_label(settings: Settings) -> Vocabulary:
     """The vocabulary with whatever else people may say, or have said before."""
     bundle = open_bundle(settings)
