@@ -66,14 +66,23 @@ class Window:
 
 @dataclass
 class Change:
-    """Frames that go from one verdict to another, int64 ids in `media_ids`.
+    """Frames that go from one verdict to another.
 
-    Whoever counts visits or days rather than frames has the ids to do it by.
+    int64 [n] each: ids of the frames and of their cameras, and capture times in Unix time.
     """
 
     was: Verdict
     now: Verdict
     media_ids: Ids
+    deployments: Ids
+    seconds: Ids
+
+    def visits(self, gap: timedelta) -> int:
+        """How many visits these frames make up by themselves, `gap` being a visit's."""
+        order = np.lexsort((self.seconds, self.deployments))
+        new_camera = np.diff(self.deployments[order], prepend=-1) != 0
+        after_gap = np.diff(self.seconds[order], prepend=0) >= gap.total_seconds()
+        return int((new_camera | after_gap).sum())
 
 
 @dataclass
@@ -88,6 +97,7 @@ class Plan:
     by_person: int = 0
     elsewhere: int = 0
     _found: dict[tuple[Verdict, Verdict], list[Ids]] = field(default_factory=dict)
+    """Of each change, int64 [3, n]: ids of the frames, of their cameras, and capture times."""
 
     def add(self, window: Window, verdicts: list[Verdict]) -> None:
         """Counts what was judged; `verdicts` is `VerdictLog.verdicts`."""
@@ -97,8 +107,10 @@ class Plan:
             pairs = np.stack([judged.was, judged.now], axis=1)
             for was, now in np.unique(pairs, axis=0):
                 of_this = (judged.was == was) & (judged.now == now)
-                key = verdicts[was], verdicts[now]
-                self._found.setdefault(key, []).append(judged.media_ids[of_this])
+                key, rows = (verdicts[was], verdicts[now]), judged.changed[of_this]
+                frames = judged.frames
+                columns = (frames.media_ids, frames.deployments, frames.seconds)
+                self._found.setdefault(key, []).append(np.stack([at[rows] for at in columns]))
 
     @property
     def changed(self) -> int:
@@ -109,8 +121,8 @@ class Plan:
     def changes(self) -> list[Change]:
         """What changes into what, the most frequent first."""
         made = [
-            Change(was, now, np.concatenate(ids))
-            for (was, now), ids in self._found.items()
+            Change(was, now, *np.concatenate(found, axis=1))
+            for (was, now), found in self._found.items()
             if was != now
         ]
         return sorted(made, key=lambda one: (-len(one.media_ids), one.was, one.now))

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -228,13 +229,23 @@ def test_a_sheet_needs_its_folder(path: Path) -> None:
     assert "There is no folder" in str(done.exception)
 
 
+def test_changed_frames_are_counted_as_visits_too() -> None:
+    """A gap parts them, and so does another camera; their order is no matter."""
+    at = Verdict(ObservationType.ANIMAL, "a")
+    cameras, seconds = np.array([1, 2, 1, 1, 1]), np.array([400, 20, 99, 0, 699])
+    change = Change(at, at, np.arange(5), cameras, seconds)
+    assert change.visits(timedelta(minutes=5)) == 3
+    assert change.visits(timedelta(minutes=6)) == 2
+
+
 def test_a_sheet_has_room_for_each_change(tmp_path: Path) -> None:
     """The newest of each change are shown, and not more than a page holds."""
     was = Verdict(ObservationType.ANIMAL, "a")
 
     def changes(count: int) -> list[Change]:
         now = (Verdict(ObservationType.ANIMAL, str(one)) for one in range(count))
-        return [Change(was, one, np.arange(1, 101)) for one in now]
+        frames = np.arange(1, 101)
+        return [Change(was, one, frames, frames, frames) for one in now]
 
     assert newest_of_each([]) == []
     assert newest_of_each(changes(2))[1] == list(range(100, 100 - MOST_OF_A_CHANGE, -1))

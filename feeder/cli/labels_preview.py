@@ -158,9 +158,9 @@ def preview(
     with progress_bar() as progress:
         plan = preview_relabel(settings.database, settings.cache, classifier, scope, progress)
     if as_json:
-        write_json(plan_output.to_json(plan))
+        write_json(plan_output.to_json(plan, settings.visits.gap))
     else:
-        plan_output.show(plan, done=False)
+        plan_output.show(plan, settings.visits.gap, done=False)
     if sheet is not None:
         edits = [
             *(f"+ {name}" for name in added),

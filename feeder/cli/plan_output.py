@@ -1,5 +1,6 @@
 """What judging again would change, or has changed: as a table and as JSON."""
 
+from datetime import timedelta
 from typing import Any
 
 from feeder.cli.output import note, say, table
@@ -10,13 +11,22 @@ EXAMPLES = 3
 """Frames of each change that a table names."""
 
 
-def show(plan: Plan, *, done: bool) -> None:
-    """Prints the changes, the most frequent first, and what stays as it is."""
+def show(plan: Plan, gap: timedelta, *, done: bool) -> None:
+    """Prints the changes, the most frequent first, and what stays as it is.
+
+    `gap` is a visit's.
+    """
     if plan.changes:
         table(
-            ("from", "to", "frames", "newest"),
+            ("from", "to", "frames", "visits", "newest"),
             [
-                (one.was.name, one.now.name, len(one.media_ids), ", ".join(map(str, newest(one))))
+                (
+                    one.was.name,
+                    one.now.name,
+                    len(one.media_ids),
+                    one.visits(gap),
+                    ", ".join(map(str, newest(one))),
+                )
                 for one in plan.changes
             ],
         )
@@ -36,7 +46,7 @@ def summary(plan: Plan, *, done: bool) -> str:
     return f"{plan.changed} of {count(plan.frames, 'frame')} {changed}"
 
 
-def to_json(plan: Plan) -> dict[str, Any]:
+def to_json(plan: Plan, gap: timedelta) -> dict[str, Any]:
     """The same; `examples` are the ids of the newest frames."""
     return {
         "frames": plan.frames,
@@ -48,6 +58,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
                 "from": _verdict(one.was),
                 "to": _verdict(one.now),
                 "frames": len(one.media_ids),
+                "visits": one.visits(gap),
                 "examples": newest(one),
             }
             for one in plan.changes

@@ -98,16 +98,16 @@ def command(
         with progress_bar() as progress:
             plan = preview(settings.database, settings.cache, classifier, scope, progress)
         if dry_run or not plan.changed:
-            _show(plan, as_json=as_json, done=False)
+            _show(settings, plan, as_json=as_json, done=False)
             return
-        plan_output.show(plan, done=False)
+        plan_output.show(plan, settings.visits.gap, done=False)
         click.confirm("Judge them again?", abort=True, err=True)
     with sole_judge(settings.database):
         plan = _judge(settings, classifier, scope, What.RELABEL)
     if asks:  # the table stands above already
         say(plan_output.summary(plan, done=True))
     else:
-        _show(plan, as_json=as_json, done=True)
+        _show(settings, plan, as_json=as_json, done=True)
 
 
 def _judge(settings: Settings, classifier: Classifier, scope: Scope, what: What) -> Plan:
@@ -137,9 +137,9 @@ def _embed(settings: Settings, scope: Scope, *, as_json: bool) -> None:
         plan = _judge(settings, classifier, replace(scope, other_models=True), What.MODEL)
     tally, name = pictures.tally, classifier.bundle.manifest.name
     if as_json:
-        write_json({**asdict(tally), **plan_output.to_json(plan)})
+        write_json({**asdict(tally), **plan_output.to_json(plan, settings.visits.gap)})
         return
-    _show(plan, as_json=False, done=True)
+    _show(settings, plan, as_json=False, done=True)
     say(f"{name} has seen {plan_output.count(tally.seen, 'picture')}")
     if tally.gone or tally.unreadable:
         note(
@@ -177,11 +177,11 @@ def _asks(yes: bool) -> bool:
     return not yes and sys.stdin.isatty()
 
 
-def _show(plan: Plan, *, as_json: bool, done: bool) -> None:
+def _show(settings: Settings, plan: Plan, *, as_json: bool, done: bool) -> None:
     if as_json:
-        write_json(plan_output.to_json(plan))
+        write_json(plan_output.to_json(plan, settings.visits.gap))
     else:
-        plan_output.show(plan, done=done)
+        plan_output.show(plan, settings.visits.gap, done=done)
         if done and plan.changed:
             note("`feeder relabel --undo` takes it back.")
 
