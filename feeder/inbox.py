@@ -17,13 +17,13 @@ from itertools import islice
 from pathlib import Path
 
 from feeder.clock import Clock, storable_ns
-from feeder.config import InboxSection
 from feeder.domain import Deployment, FoundPath, SettledPath
 from feeder.errors import Vanished
 from feeder.frame_path import FramePath
 from feeder.mounts import file_system
 from feeder.moves import ASIDE, put_back
 from feeder.safe_open import scan_folder
+from feeder.settings_sections import InboxSection
 from feeder.waiting_paths import WaitingPaths
 from feeder.watcher import Watcher, watcher
 

@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from feeder.clock import utc_text
-from feeder.config import RetentionSection
 from feeder.domain import ObservationType
 from feeder.moves import is_same, part_of, take_aside
 from feeder.picture_log import Picture, PictureLog, Place
 from feeder.places import Found, Places
 from feeder.safe_open import leaves
+from feeder.settings_sections import RetentionSection
 
 log = logging.getLogger("feeder.retention")
 

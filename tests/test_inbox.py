@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from feeder.config import InboxSection
 from feeder.domain import Deployment, FoundPath, SettledPath
 from feeder.inbox import EVENT_SECONDS, MAX_FRESH, MAX_WAITING, Inbox, _is_alive
 from feeder.mounts import file_system
+from feeder.settings_sections import InboxSection
 from tests.conftest import FakeClock
 
 SETTLE = 1.0

@@ -18,10 +18,10 @@ import pytest
 
 from feeder import moves
 from feeder.clock import storable_ns
-from feeder.config import InboxSection
 from feeder.domain import SettledPath
 from feeder.inbox import Inbox
 from feeder.moves import ASIDE, rename_new
+from feeder.settings_sections import InboxSection
 from tests.garden import Garden
 from tests.reliability.tally import Tally
 
