@@ -60,11 +60,10 @@ def bursts(told: Sequence[Told]) -> Ints:
 
 def lessons(told: Sequence[Told]) -> list[Examples]:
     """The same by label, in the order of their names."""
-    told = _newest(told)
     number = bursts(told)
     places: dict[str, list[int]] = {}
-    for place, one in enumerate(told):
-        places.setdefault(one.label.name, []).append(place)
+    for place in _newest(told, number):
+        places.setdefault(told[place].label.name, []).append(place)
     return [
         Examples(
             told[mine[0]].label,
@@ -76,9 +75,11 @@ def lessons(told: Sequence[Told]) -> list[Examples]:
     ]
 
 
-def _newest(told: Sequence[Told]) -> list[Told]:
-    """The newest of each label: enough to learn from, and few enough to learn at once."""
-    number = bursts(told)
+def _newest(told: Sequence[Told], number: Ints) -> list[int]:
+    """The places of each label's newest: enough to learn from, and few enough to learn at once.
+
+    `number` int64 [n] are the frames' bursts.
+    """
     frames: Counter[tuple[str, int]] = Counter()
     moments: dict[str, set[int]] = {}
     kept = []
@@ -89,7 +90,7 @@ def _newest(told: Sequence[Told]) -> list[Told]:
         if frames[name, burst] <= FRAMES_A_BURST and (burst in seen or len(seen) < MOST_BURSTS):
             seen.add(burst)
             kept.append(place)
-    return [told[place] for place in sorted(kept)]
+    return sorted(kept)
 
 
 def taught(

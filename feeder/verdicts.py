@@ -62,7 +62,11 @@ class Choices:
 
     def are(self, kind: Kind) -> npt.NDArray[np.bool_]:
         """Which of the labels are of a kind, bool [labels]."""
-        return np.array([label.kind is kind for label in self.labels], bool)
+        return self._of_kind[kind]
+
+    @cached_property
+    def _of_kind(self) -> dict[Kind, npt.NDArray[np.bool_]]:
+        return {kind: np.array([one.kind is kind for one in self.labels], bool) for kind in Kind}
 
     @cached_property
     def are_text(self) -> npt.NDArray[np.bool_]:
