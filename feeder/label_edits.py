@@ -31,7 +31,7 @@ def add(vocabulary: Vocabulary, label: Label, base: Vocabulary) -> Vocabulary:
 
 def remove(vocabulary: Vocabulary, name: str) -> Vocabulary:
     """`vocabulary` without the label called `name`. Raises VocabularyError for an unknown one."""
-    label = _find(vocabulary, name)
+    label = vocabulary.get(name)
     return replace(
         vocabulary,
         labels=tuple(one for one in vocabulary.labels if one is not label),
@@ -46,7 +46,7 @@ def rename(vocabulary: Vocabulary, name: str, new: str) -> Vocabulary:
     A model that reads text reads the new name, unless the label has prompts or photos of its own.
     Raises VocabularyError for an unknown name and one that is taken.
     """
-    label = _find(vocabulary, name)
+    label = vocabulary.get(name)
     taken = vocabulary.find(new)
     if taken is not None and taken is not label:
         raise VocabularyError(f"{new!r} is there already, as {taken.name!r}.", "Choose another.")
@@ -66,13 +66,3 @@ def with_templates(vocabulary: Vocabulary, templates: tuple[str, ...]) -> Vocabu
     """`vocabulary` with other prompt templates. VocabularyError where one lacks `{label}`."""
     check_templates(templates, "--template")
     return replace(vocabulary, templates=templates)
-
-
-def _find(vocabulary: Vocabulary, name: str) -> Label:
-    label = vocabulary.find(name)
-    if label is None:
-        raise VocabularyError(
-            f"There is no label {name!r}.{vocabulary.closest(name)}",
-            "`feeder labels list` shows the names.",
-        )
-    return label

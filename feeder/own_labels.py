@@ -60,7 +60,7 @@ def remove(path: Path, name: str, base: Vocabulary) -> Label:
     Raises VocabularyError where there is no such label.
     """
     vocabulary = vocabularies.with_own(base, path)
-    label = _found(name, vocabulary)
+    label = vocabulary.get(name)
     document = _load(path)
     if label.name in vocabulary.own:
         _drop(_entries(document, path), label.name)
@@ -91,7 +91,7 @@ def block(path: Path, name: str, base: Vocabulary) -> Label:
     Raises VocabularyError where there is no such label, or all would be blocked.
     """
     vocabulary = vocabularies.with_own(base, path)
-    label = _found(name, vocabulary)
+    label = vocabulary.get(name)
     if vocabulary.blocked | {label.name} >= {one.name for one in vocabulary.labels}:
         raise VocabularyError(
             f"{label.name!r} is the last label that is not blocked.", "One must be left to name."
@@ -115,16 +115,6 @@ def unblock(path: Path, name: str, base: Vocabulary) -> bool:
     document["block"] = kept
     _save(path, document, base)
     return True
-
-
-def _found(name: str, vocabulary: Vocabulary) -> Label:
-    label = vocabulary.find(name)
-    if label is None:
-        raise VocabularyError(
-            f"There is no label {name!r}.{vocabulary.closest(name)}",
-            "`feeder labels list` shows the names.",
-        )
-    return label
 
 
 def _load(path: Path) -> tomlkit.TOMLDocument:

@@ -1,13 +1,13 @@
 """Where pictures lie: in their drop folders, in the archive, or nowhere any more."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from feeder.config import Settings
 from feeder.moves import Identity
-from feeder.picture_log import Picture
+from feeder.picture_log import Picture, PictureLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +74,14 @@ def _holds_something(folder: Path) -> bool:
             return next(entries, None) is not None
     except OSError:
         return False
+
+
+def where(settings: Settings, media_ids: Sequence[int]) -> dict[int, Path | None]:
+    """Where each frame's picture lies now; None where it is nowhere any more."""
+    places = Places.of(settings)
+    log = PictureLog.open(settings.database, writable=False)
+    try:
+        found = {one.media_id: next(places.files(one), None) for one in log.get(media_ids)}
+    finally:
+        log.close()
+    return {media_id: file.path if file else None for media_id, file in found.items()}

@@ -91,6 +91,16 @@ class Vocabulary:
                 return label
         return None
 
+    def get(self, name: str) -> Label:
+        """The same; VocabularyError, with the nearest name, where there is none."""
+        label = self.find(name)
+        if label is None:
+            raise VocabularyError(
+                f"There is no label {name!r}.{self.closest(name)}",
+                "`feeder labels list` shows the names.",
+            )
+        return label
+
     def closest(self, name: str) -> str:
         """` Did you mean X?` for an unknown name, or ""."""
         known = [label.name for label in self.labels]

@@ -10,26 +10,12 @@ from feeder import contact_sheet
 from feeder.cli.half_blocks import half_blocks
 from feeder.cli.output import note
 from feeder.clock import Clock
-from feeder.config import Settings
 from feeder.contact_sheet import Section
 from feeder.errors import FeederError
-from feeder.picture_log import PictureLog
-from feeder.places import Places
 from feeder.thumbnails import reduced, thumbnail
 
 COLUMNS = 28
 """Characters across a picture in the terminal; each holds two pixels, one above the other."""
-
-
-def where(settings: Settings, media_ids: Sequence[int]) -> dict[int, Path | None]:
-    """Where each frame's picture lies now; None where it is nowhere any more."""
-    places = Places.of(settings)
-    log = PictureLog.open(settings.database, writable=False)
-    try:
-        found = {one.media_id: next(places.files(one), None) for one in log.get(media_ids)}
-    finally:
-        log.close()
-    return {media_id: file.path if file else None for media_id, file in found.items()}
 
 
 def shown_path(path: Path | None, file_name: str) -> str:

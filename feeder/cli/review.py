@@ -13,7 +13,7 @@ from feeder import review as reviews
 from feeder.bundle import Bundle
 from feeder.cli.naming import every_label, new_label
 from feeder.cli.output import examples, local, note, out, percent, say, table, write_json
-from feeder.cli.pictures import small, where, write_sheet
+from feeder.cli.pictures import small, write_sheet
 from feeder.cli.review_session import Session
 from feeder.cli.wiring import open_bundle, open_vocabulary
 from feeder.clock import Clock
@@ -21,6 +21,7 @@ from feeder.config import Settings
 from feeder.corrections import NOT_A_BIRD, UNKNOWN, Answer, find
 from feeder.domain import Kind, Label
 from feeder.judgement_log import JudgementLog
+from feeder.places import where
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
 
 _IDS = click.argument("media_ids", metavar="ID...", nargs=-1, required=True, type=click.IntRange(1))

@@ -14,6 +14,7 @@ from feeder.config import Settings
 from feeder.domain import Vectors
 from feeder.embedding_store import EmbeddingStore
 from feeder.log_reader import Query
+from feeder.places import where
 from feeder.search import DEFAULT_LIMIT, Hit, Seeker, of_frame
 from feeder.search import search as find
 from feeder.search_log import SearchLog
@@ -110,7 +111,7 @@ def _show(
     settings: Settings, hits: list[Hit], title: str, sheet: Path | None, draw: bool, as_json: bool
 ) -> None:
     zones = {one.name: one.zone for one in settings.deployments}
-    found = pictures.where(settings, [hit.frame.media_id for hit in hits])
+    found = where(settings, [hit.frame.media_id for hit in hits])
     rows = []
     for hit in hits:
         frame = hit.frame

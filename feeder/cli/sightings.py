@@ -16,8 +16,7 @@ from feeder.cli.selection import known_vocabulary, peeked, select, selecting, wr
 from feeder.clock import utc_text
 from feeder.config import Settings
 from feeder.log_reader import LogReader, Query
-from feeder.picture_log import PictureLog
-from feeder.places import Places
+from feeder.places import where
 
 
 @click.command(
@@ -129,16 +128,10 @@ def sightings(
 
 def _with_pictures(rows: list[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
     """The rows with `favorite`, and with `picture`, where it lies now, or null."""
-    places = Places.of(settings)
-    pictures = PictureLog.open(settings.database, writable=False)
-    try:
-        for row in rows:
-            (picture,) = pictures.get([row["media_id"]])
-            found = next(places.files(picture), None)
-            row["favorite"] = picture.is_favorite
-            row["picture"] = found.path if found else None
-    finally:
-        pictures.close()
+    pictures = where(settings, [row["media_id"] for row in rows])
+    for row in rows:
+        row["favorite"] = bool(row["favorite"])
+        row["picture"] = pictures[row["media_id"]]
     return rows
 
 

@@ -16,6 +16,7 @@ from feeder.domain import Kind, Label
 from feeder.embedding_store import EmbeddingStore
 from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog
+from feeder.places import where
 from feeder.search_log import SearchLog
 from feeder.unknowns import Cluster, Unknowns
 
@@ -106,7 +107,7 @@ def _write_sheet(sheet: Path, shown: tuple[Cluster, ...], settings: Settings) ->
         heading = f"{one.media_id}: {len(one)} frames, {first} to {last}{nearly}"
         captions = {each.media_id: f"frame {each.media_id}" for each in one.best}
         captions |= {each.media_id: f"frame {each.media_id}, least typical" for each in one.least}
-        found = pictures.where(settings, list(captions))
+        found = where(settings, list(captions))
         each = [(captions[media_id], pictures.small(path)) for media_id, path in found.items()]
         sections.append((heading, each))
     pictures.write_sheet(sheet, "What is unknown", sections)
