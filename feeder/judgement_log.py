@@ -5,8 +5,7 @@ its own, and each of its transactions short, so that it can write while the daem
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,11 +14,7 @@ from typing import Any, Self
 
 from feeder.clock import Clock, parse_utc, utc_text
 from feeder.domain import Label, ObservationType, Prediction, Vectors
-from feeder.log_file import explained, open_existing, transaction
-from feeder.observation_log import ObservationLog
-
-PATIENCE_SECONDS = 30.0
-"""How long a transaction waits for the daemon's, which are short."""
+from feeder.observation_log import PATIENCE_SECONDS, WritableLog
 
 
 class What(StrEnum):
@@ -53,15 +48,12 @@ class Judgement:
     changed: int
 
 
-class JudgementLog:
+class JudgementLog(WritableLog):
     """Writes judgements. Raises LogUnavailable or LogDamaged as the log does."""
 
     def __init__(self, path: Path, clock: Clock, patience: float = PATIENCE_SECONDS) -> None:
-        self._path = path
+        super().__init__(path, patience)
         self._clock = clock
-        self._connection = open_existing(path, writable=True, patience=patience)
-        self.observations = ObservationLog(self._connection)
-        """Where models and vocabularies are registered before `observe`."""
 
     @classmethod
     def open(
@@ -72,16 +64,6 @@ class JudgementLog:
         A transaction waits at most `patience` seconds for another's, then LogUnavailable is raised.
         """
         return cls(path, clock or Clock(), patience)
-
-    def close(self) -> None:
-        """Lets go of the log."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def begin(
         self,
@@ -173,8 +155,7 @@ class JudgementLog:
             f" FROM judgement AS j WHERE what IN ({', '.join('?' * len(wanted))})"
             " AND state = coalesce(?, state) ORDER BY judgement_id DESC"
         )
-        with explained(self._path):
-            rows = self._connection.execute(sql, (*wanted, state)).fetchall()
+        rows = self._read(sql, (*wanted, state))
         return [
             Judgement(
                 row[0], What(row[1]), State(row[2]), row[3], parse_utc(row[4]), row[5],
@@ -182,12 +163,3 @@ class JudgementLog:
             )
             for row in rows
         ]  # fmt: skip
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            with transaction(self._connection, self._path):
-                yield
-        except BaseException:
-            self.observations.forget_ids(self._connection)
-            raise

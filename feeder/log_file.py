@@ -3,9 +3,10 @@
 import errno
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Self
 
 from feeder import schema
 from feeder.errors import LogbookError, LogDamaged, LogUnavailable
@@ -99,6 +100,33 @@ def open_existing(
             connection.close()
             raise
     return connection
+
+
+class OpenLog:
+    """A log that stays open beside the daemon, in a `with`; who inherits has the SQL.
+
+    Raises as `open_existing` does, then LogUnavailable or LogDamaged as the log does.
+    """
+
+    def __init__(
+        self, path: Path, *, writable: bool = False, patience: float = BUSY_SECONDS
+    ) -> None:
+        self.path = path
+        self._connection = open_existing(path, writable=writable, patience=patience)
+
+    def close(self) -> None:
+        """Lets go of the log."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with explained(self.path):
+            return self._connection.execute(sql, values).fetchall()
 
 
 @contextmanager

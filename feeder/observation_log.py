@@ -3,12 +3,18 @@ embeddings. It writes on a connection of its owner's, within the owner's transac
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from feeder.clock import utc_text
 from feeder.domain import Box, Label, ObservationType, Prediction, Tag, Vectors
+from feeder.log_file import OpenLog, transaction
+
+PATIENCE_SECONDS = 30.0
+"""How long a transaction waits for the daemon's, which are short."""
 
 
 class ObservationLog:
@@ -205,6 +211,24 @@ class ObservationLog:
 
 def _box(region: Box) -> tuple[float, ...]:
     return region.x, region.y, region.width, region.height
+
+
+class WritableLog(OpenLog):
+    """A log that stays open for adding observations, within short transactions."""
+
+    def __init__(self, path: Path, patience: float = PATIENCE_SECONDS) -> None:
+        super().__init__(path, writable=True, patience=patience)
+        self.observations = ObservationLog(self._connection)
+        """Where models and vocabularies are registered before they are written of."""
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with transaction(self._connection, self.path):
+                yield
+        except BaseException:
+            self.observations.forget_ids(self._connection)
+            raise
 
 
 def _described(label: Label | None) -> tuple[Any, ...]:

@@ -92,7 +92,7 @@ class Reembedding:
         """
         log = settings.database
         with (
-            VerdictLog.open(log, classifier.bundle.digest, scope or Scope()) as verdicts,
+            VerdictLog(log, classifier.bundle.digest, scope or Scope()) as verdicts,
             JudgementLog.open(log, clock, patience=patience) as judgements,
             closing(PictureLog.open(log, clock, writable=False)) as pictures,
         ):

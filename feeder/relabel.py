@@ -59,7 +59,7 @@ def preview(
 ) -> Plan:
     """What judging the history again would change. Nothing but the cache is written."""
     plan = Plan()
-    with VerdictLog.open(database, classifier.bundle.digest, scope) as log:
+    with VerdictLog(database, classifier.bundle.digest, scope) as log:
         plan.elsewhere = log.only_other_models()
         store = EmbeddingStore.open(database, classifier.bundle.digest, cache)
         for window in judge_again(classifier, store, log):
@@ -87,7 +87,7 @@ def relabel(
     earlier = _unfinished(judgements, what, classifier.bundle.digest)
     number: int | None = None
     try:
-        with VerdictLog.open(database, classifier.bundle.digest, scope) as log:
+        with VerdictLog(database, classifier.bundle.digest, scope) as log:
             plan.elsewhere = log.only_other_models()
             store = EmbeddingStore.open(database, classifier.bundle.digest, cache)
             for window in judge_again(classifier, store, log, every=what is What.MODEL):

@@ -5,18 +5,16 @@ where the log had it before people were asked (`known_species`). The SQL of that
 """
 
 import json
-import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Kind, Label, ObservationType
 from feeder.errors import LogbookError
-from feeder.log_file import explained, open_existing
+from feeder.log_file import OpenLog
 from feeder.verdicts import RARE_MARK
 
 MOST_COUNTED = 1000
@@ -104,27 +102,8 @@ _SHOWING = (
 """The sightings of a species at a camera."""
 
 
-class ReviewLog:
-    """Asks an open log. Raises LogUnavailable or LogDamaged as the log does."""
-
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
-        self._path = path
-
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Opens the log that is at `path`. Raises LogbookError where none of this release is."""
-        return cls(open_existing(path), path)
-
-    def close(self) -> None:
-        """Lets go of the log."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+class ReviewLog(OpenLog):
+    """Reads the log. Raises LogUnavailable or LogDamaged as the log does."""
 
     def new_species(
         self, deployment: str | None = None, besides: Collection[str] = ()
@@ -313,7 +292,3 @@ class ReviewLog:
                 )
             )
         return found
-
-    def _read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with explained(self._path):
-            return self._connection.execute(sql, values).fetchall()

@@ -4,15 +4,14 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import UNIDENTIFIED_BIRD, ObservationType
-from feeder.log_file import explained, open_existing
+from feeder.log_file import OpenLog, explained
 from feeder.log_reader import Query
 
 FEW = 200_000
@@ -44,18 +43,8 @@ class Seen:
     likely: tuple[str, ...] = ()
 
 
-class SearchLog:
+class SearchLog(OpenLog):
     """Reads the log. Raises LogUnavailable or LogDamaged as the log does."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._connection = open_existing(path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
 
     def few(self, query: Query) -> Ids | None:
         """Ids of all frames that may meet the query, where its time, camera or species leaves few.
@@ -145,10 +134,6 @@ class SearchLog:
         with explained(self.path):
             cursor = self._connection.execute(sql, values)
             return np.fromiter((row[0] for row in cursor), np.int64)
-
-    def _read(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
-        with explained(self.path):
-            return self._connection.execute(sql, values).fetchall()
 
 
 def _seen(row: tuple[Any, ...]) -> Seen:

@@ -5,23 +5,17 @@ which are, and so can be had again. Its connection is its own and each transacti
 it can write while the daemon runs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Tag
-from feeder.log_file import explained, open_existing, transaction
-from feeder.observation_log import ObservationLog
-
-PATIENCE_SECONDS = 30.0
-"""How long a transaction waits for the daemon's, which are short."""
+from feeder.log_file import explained
+from feeder.observation_log import WritableLog
 
 Flags = npt.NDArray[np.bool_]
 
@@ -44,31 +38,14 @@ class Counted:
     frames: int
 
 
-class TagLog:
+class TagLog(WritableLog):
     """Reads and rewrites tags. Raises LogUnavailable or LogDamaged as the log does."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection = open_existing(path, writable=True, patience=PATIENCE_SECONDS)
-        self.observations = ObservationLog(self._connection)
-        """Where side vocabularies are registered before `replace`."""
-
-    def close(self) -> None:
-        """Lets go of the log."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def facts(self, model_digest: str, media_ids: Sequence[int]) -> tuple[Flags, Flags]:
         """Of each frame, in this order: is it a sighting of a bird now, and is the embedding of
         that model one of the whole frame."""
         asked = "[" + ",".join(map(str, media_ids)) + "]"
-        with explained(self._path):
-            rows = self._connection.execute(_FACTS, (model_digest, asked)).fetchall()
+        rows = self._read(_FACTS, (model_digest, asked))
         found = np.array(rows, np.int64).reshape(-1, 3)
         return found[:, 1].astype(bool), found[:, 2].astype(bool)
 
@@ -103,7 +80,7 @@ class TagLog:
 
     def progress(self, model_digest: str, digest: str) -> int:
         """How many embeddings had been asked all that `digest` names when it was broken off."""
-        with explained(self._path):
+        with explained(self.path):
             row = self._connection.execute(
                 "SELECT done FROM tag_progress JOIN model USING (model_id)"
                 " WHERE model.digest = ? AND tag_progress.digest = ?",
@@ -114,7 +91,7 @@ class TagLog:
     def counted(self) -> list[Counted]:
         """How many frames bear each tag."""
         sql = "SELECT attribute, value, count(*) FROM tag GROUP BY 1, 2 ORDER BY 1, 3 DESC"
-        with explained(self._path):
+        with explained(self.path):
             return [Counted(*row) for row in self._connection.execute(sql)]
 
     def said(self, attribute: str, deployment: str, since: datetime) -> list[tuple[datetime, str]]:
@@ -124,15 +101,6 @@ class TagLog:
             " JOIN tag AS t USING (media_id) WHERE location_name = ? AND m.timestamp >= ?"
             " AND t.attribute = ? ORDER BY m.timestamp, m.media_id"
         )
-        with explained(self._path):
+        with explained(self.path):
             rows = self._connection.execute(sql, (deployment, utc_text(since), attribute))
             return [(parse_utc(at), value) for at, value in rows]
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            with transaction(self._connection, self._path):
-                yield
-        except BaseException:
-            self.observations.forget_ids(self._connection)
-            raise

@@ -3,19 +3,18 @@
 It has SQL, beside `logbook`, since the view `current_observation` looks frames up one by one.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from feeder.clock import utc_text
 from feeder.domain import Box, ObservationType
-from feeder.log_file import explained, open_existing
+from feeder.log_file import OpenLog
 
 Ids = npt.NDArray[np.int64]
 
@@ -83,33 +82,22 @@ class Standing:
         )
 
 
-class VerdictLog:
+class VerdictLog(OpenLog):
     """Reads the log without writing to it. Each answer is one short read: the daemon goes on.
 
     Raises LogUnavailable or LogDamaged as the log does.
     """
 
     def __init__(self, path: Path, model_digest: str, scope: Scope) -> None:
-        self._path = path
+        """`model_digest` names the model whose embeddings are judged."""
+        super().__init__(path)
         self._model_digest = model_digest
         self._scope = scope
         self.verdicts: list[Verdict] = []
         """Every verdict met so far; their places are what `Standing.verdicts` holds."""
         self._places: dict[Verdict, int] = {}
         self._rows: dict[tuple[str, str | None], int] = {}
-        self._connection = open_existing(path)
         self._deployments: dict[int, str] = {}
-
-    @classmethod
-    @contextmanager
-    def open(cls, path: Path, model_digest: str, scope: Scope) -> Iterator[Self]:
-        """The log at `path`, closed afterwards. Raises LogbookError where none of this release is.
-
-        `model_digest` names the model whose embeddings are judged.
-        """
-        opened = cls(path, model_digest, scope)
-        with closing(opened._connection):
-            yield opened
 
     def deployment(self, deployment_id: int) -> str:
         """A camera's name."""
@@ -236,7 +224,3 @@ class VerdictLog:
         return np.fromiter(
             map(self._rows.__getitem__, zip(types, labels, strict=True)), np.int64, len(types)
         )
-
-    def _read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with explained(self._path):
-            return self._connection.execute(sql, values).fetchall()

@@ -303,7 +303,7 @@ def test_the_logs_embeddings_are_judged_as_the_daemon_does(
     log_frames(config_path, 6, drawn=6)
     settings = config.load(config_path)
     judge = open_classifier(settings)
-    with ReviewLog.open(settings.database) as log:
+    with ReviewLog(settings.database) as log:
         said = log.said(judge.bundle.digest, "garden")
     store = EmbeddingStore.open(settings.database, judge.bundle.digest, settings.cache)
     examples = from_log(said, store, judge)

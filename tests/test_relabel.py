@@ -397,7 +397,7 @@ def test_verdicts_of_another_model_are_told_apart(
     assert (plan.frames, plan.elsewhere) == (0, COUNT)
     assert history.rows() == before
     other.close()
-    with VerdictLog.open(history.path, history.classifier().bundle.digest, Scope()) as log:
+    with VerdictLog(history.path, history.classifier().bundle.digest, Scope()) as log:
         assert log.only_other_models() == 0
 
 

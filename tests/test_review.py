@@ -57,7 +57,7 @@ class Log:
         self.judgements = JudgementLog.open(path, time.clock)
         self.judgements.observations.register_model("m" * 64, "tiny")
         self.judgements.observations.register_vocabulary("v" * 64, (ROBIN, WREN))
-        self.review = ReviewLog.open(path)
+        self.review = ReviewLog(path)
 
     def shoot(self, number: int, prediction: Prediction, deployment: Deployment = GARDEN) -> None:
         """Logs the frame `number`, whose media id it is, too, where frames come in order."""

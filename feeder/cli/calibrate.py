@@ -130,7 +130,7 @@ def _from_log(
     found: list[_Found] = []
     refusals: list[FeederError] = []
     digest = classifier.bundle.digest
-    with ReviewLog.open(settings.database) as log:
+    with ReviewLog(settings.database) as log:
         said = {camera: log.said(digest, camera) for camera in cameras}
     store = EmbeddingStore.open(settings.database, digest, settings.cache)
     for camera, frames in said.items():

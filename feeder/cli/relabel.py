@@ -18,7 +18,8 @@ from feeder.cli.selection import select
 from feeder.cli.wiring import open_classifier, open_reader
 from feeder.config import Settings
 from feeder.judge_again import Plan
-from feeder.judgement_log import PATIENCE_SECONDS, Judgement, JudgementLog, State, What
+from feeder.judgement_log import Judgement, JudgementLog, State, What
+from feeder.observation_log import PATIENCE_SECONDS
 from feeder.reembed import Reembedding
 from feeder.relabel import (
     BY_MACHINE,

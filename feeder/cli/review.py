@@ -94,7 +94,7 @@ def review(
     bundle = open_bundle(settings)
     vocabulary = open_vocabulary(settings, bundle)
     since = Clock().now() - timedelta(days=days)
-    with ReviewLog.open(settings.database) as log:
+    with ReviewLog(settings.database) as log:
         if sample is not None:
             waiting = log.sample(since, sample, bundle.digest, deployment)
         else:
@@ -200,7 +200,7 @@ def block(path: Path, media_ids: tuple[int, ...]) -> None:
 def _chosen(
     settings: Settings, media_ids: Sequence[int], *, sampled: bool = False
 ) -> list[Waiting]:
-    with ReviewLog.open(settings.database) as log:
+    with ReviewLog(settings.database) as log:
         return log.get(media_ids, Why.SAMPLE if sampled else Why.CHOSEN)
 
 
@@ -214,7 +214,7 @@ def _say_of_all(
     chosen = _chosen(settings, media_ids, sampled=sampled)
     said: list[tuple[Sequence[Waiting], Answer]] = [(chosen, answer)]
     if all_frames:
-        with ReviewLog.open(settings.database) as log:
+        with ReviewLog(settings.database) as log:
             more = {
                 media_id
                 for one in chosen
