@@ -15,18 +15,22 @@ from feeder.bundle import shipped_models
 from feeder.domain import Box, Deployment
 from feeder.errors import ConfigError
 from feeder.settings_sections import (
+    AlertsSection,
     AttributesSection,
     BackupSection,
     DeploymentSection,
+    ExportSection,
     FramesSection,
     InboxSection,
     LogbookSection,
     ModelSection,
+    MqttSection,
     RegionSection,
     RetentionSection,
     Section,
     ThresholdsSection,
     VisitsSection,
+    WebSection,
 )
 
 _HEADING = """\
@@ -47,6 +51,10 @@ class _File(Section):
     logbook: LogbookSection = LogbookSection()
     backup: BackupSection = BackupSection()
     retention: RetentionSection = RetentionSection()
+    web: WebSection = WebSection()
+    mqtt: MqttSection = MqttSection()
+    alerts: AlertsSection = AlertsSection()
+    export: ExportSection = ExportSection()
 
 
 class Settings(_File):

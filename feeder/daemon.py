@@ -15,6 +15,7 @@ from feeder.backup import Restored
 from feeder.classifier import Classifier
 from feeder.clock import Clock
 from feeder.config import Settings
+from feeder.daemon_link import DaemonState
 from feeder.domain import Box, Frame, Prediction, SettledPath, unclassified
 from feeder.errors import (
     FeederError,
@@ -423,6 +424,10 @@ class Daemon:
         patience = self.station.settings.logbook.commit_seconds - self.logbook.pending_seconds
         due = max(self.clock.monotonic() + patience, self._excused_until)
         return min(due, self._commit_since)
+
+    def state(self) -> DaemonState:
+        """How it is, for its companions."""
+        return DaemonState(self._status(), self.station.inbox.waiting)
 
     def _status(self) -> str:
         states = [*self.station.inbox.watchers().values(), f"{self.logbook.pending} rows pending"]

@@ -151,6 +151,11 @@ class Inbox:
         return self._scan_due if self._scan is None else self._scan_moved
 
     @property
+    def waiting(self) -> int:
+        """Files that are known and not taken yet; a scan under way may find more."""
+        return len(self._fresh) + len(self._backlog)
+
+    @property
     def is_empty(self) -> bool:
         """Whether a whole scan has been made and every path it found was taken."""
         scanned = self._scan is None and self._scan_due > self._clock.monotonic()

@@ -18,6 +18,11 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+def _tuple_of(value: Any) -> Any:
+    """TOML has lists alone, and settings are frozen."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 class DeploymentSection(Section):
     """One camera. Repeat the whole section for each further one."""
 
@@ -125,10 +130,7 @@ class AttributesSection(Section):
         "attributes", min_length=1, description="your own, kept by `feeder attributes learn`"
     )
 
-    @field_validator("use", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _as_tuple = field_validator("use", mode="before")(_tuple_of)
 
 
 class ThresholdsSection(Section):
@@ -197,10 +199,7 @@ class InboxSection(Section):
         description="endings of names that are no pictures yet; hidden files never are",
     )  # fmt: skip
 
-    @field_validator("ignore", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _as_tuple = field_validator("ignore", mode="before")(_tuple_of)
 
 
 class FramesSection(Section):
@@ -283,3 +282,104 @@ class RetentionSection(Section):
         """Whether anything may ever be deleted."""
         limits = (self.max_days, self.max_gigabytes, self.min_free_gigabytes)
         return self.after == "delete" or any(limit is not None for limit in limits)
+
+
+class WebSection(Section):
+    """The page and the API, in a process of their own beside the daemon; `feeder serve` by hand."""
+
+    enabled: bool = Field(False, description="serve them while the daemon runs")
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description='where to listen; "0.0.0.0", for phones in the house, needs a password '
+        "(`feeder serve --set-password`)",
+    )
+    port: int = Field(8765, ge=1, le=65535, description="the page is at http://HOST:PORT")
+    names: tuple[str, ...] = Field(
+        (), description='what else browsers may call this computer: ["feeder.local"]'
+    )
+    password: str = Field(
+        "data/web-password", min_length=1, description="the file that holds its Argon2 hash"
+    )
+    max_megabytes: float = Field(20.0, gt=0, le=200, description="megabytes in an upload")
+
+    _as_tuple = field_validator("names", mode="before")(_tuple_of)
+
+
+class MqttSection(Section):
+    """Home automation: an MQTT broker, and Home Assistant's discovery."""
+
+    broker: str | None = Field(None, description="its host name", examples=["homeassistant.local"])
+    port: int = Field(1883, ge=1, le=65535, description="8883 is usual with `tls`")
+    tls: bool = Field(False, description="encrypt, and check the broker's certificate")
+    username: str | None = Field(None, description="if it asks for one", examples=["feeder"])
+    password: str | None = Field(
+        None, description="a file that holds the password", examples=["data/mqtt-password"]
+    )
+    topic: str = Field("feeder", min_length=1, description="what all topics begin with")
+    discovery: str = Field(
+        "homeassistant", description='Home Assistant\'s discovery prefix; "": not announced'
+    )
+    thumbnails: bool = Field(True, description="send the newest visit's picture, made small")
+
+
+class AlertsSection(Section):
+    """Messages to a phone, by any service that Apprise knows."""
+
+    send_to: tuple[str, ...] = Field(
+        (),
+        description="Apprise URLs, or files that hold one in each line: "
+        '["ntfy://my-feeder", "data/alert-urls"]',
+    )
+    about: tuple[
+        Literal[
+            "visit",
+            "first-of-day",
+            "first-of-season",
+            "first-ever",
+            "rare",
+            "feeder-empty",
+            "stalled",
+        ],
+        ...,
+    ] = Field(
+        ("first-of-season", "first-ever", "rare", "feeder-empty", "stalled"),
+        description='of "visit", "first-of-day", "first-of-season", "first-ever", "rare", '
+        '"feeder-empty", "stalled"',
+    )
+    usual: tuple[str, ...] = Field(
+        (), description='birds that no message about a visit is sent for: ["House Sparrow"]'
+    )
+    confidence: float = Field(
+        0.6, ge=0, le=1, description="a visit's mean probability from which on it is told"
+    )
+    quiet: tuple[str, str] | None = Field(
+        None, description="no messages between, local time", examples=[["22:00", "06:30"]]
+    )
+    picture: bool = Field(True, description="send the visit's best picture with it")
+    stalled_hours: float = Field(
+        24.0, gt=0, description="hours without a frame from a camera that count as stalled"
+    )
+
+    _as_tuple = field_validator("send_to", "about", "usual", "quiet", mode="before")(_tuple_of)
+
+
+class ExportSection(Section):
+    """What `feeder export` says besides the visits."""
+
+    confidence: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="a visit that no person confirmed needs this mean probability",
+    )
+    observer: str | None = Field(None, description="who counts as the observer", examples=["Ada"])
+    location: str | None = Field(
+        None, description="the place's name; left out: the camera's", examples=["Home"]
+    )
+    country: str | None = Field(
+        None, pattern="^[A-Z]{2}$", description="ISO 3166-1, two letters", examples=["IE"]
+    )
+    state: str | None = Field(
+        None, max_length=3, description="state or province as eBird codes it", examples=["L"]
+    )

@@ -1,14 +1,17 @@
 """Options and fixtures every test may use."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from feeder.clock import Clock
 from tests.feeder_process import FeederProcess
+from tests.site import Site
 from tests.tiny_bundle import make_tiny_clip
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "photos"
@@ -118,3 +121,60 @@ def feeder(write_config: Callable[..., Path]) -> Iterator[FeederProcess]:
     if made.process is not None:
         made.process.kill()
         made.process.wait()
+
+
+@pytest.fixture
+def site(tmp_path: Path, tiny_clip: Path) -> Iterator[Site]:
+    """A garden whose page is not served yet, its log empty."""
+    made = Site(tmp_path, tiny_clip)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def full_site(tmp_path_factory: pytest.TempPathFactory, tiny_clip: Path) -> Iterator[Site]:
+    """A garden with some weeks in its log, for tests that change nothing in it."""
+    made = Site(tmp_path_factory.mktemp("site"), tiny_clip)
+    made.fill()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def base(full_site: Site) -> Iterator[str]:
+    """The address at which `full_site` is served."""
+    with full_site.serve() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A real browser without a window; skips where there is no Chromium."""
+    program = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    if program is None:
+        pytest.skip("no Chromium on this computer; on Debian: apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program,
+            args=[
+                "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
+                "--disable-background-networking", "--disable-component-update",
+            ],
+        )  # fmt: skip
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page of a phone's size; what a page of the feeder does wrong fails the test at its end."""
+    context = chromium.new_context(viewport={"width": 390, "height": 844})
+    opened = context.new_page()
+    wrong: list[str] = []
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    yield opened
+    context.close()
+    assert not wrong, wrong

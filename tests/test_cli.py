@@ -18,9 +18,9 @@ from click.testing import CliRunner, Result
 from feeder import config
 from feeder.bundle import golden_image
 from feeder.cli import app
-from feeder.cli.selection import instant
 from feeder.clock import Clock
 from feeder.errors import FeederError
+from feeder.query_terms import instant
 from tests.tiny_bundle import make_tiny_clip, write_hub_files
 
 COMMANDS = [
@@ -231,8 +231,8 @@ def test_an_untrusted_time_is_marked(feeder: Callable[..., Result], path: Path) 
 )
 def test_days_follow_the_zone_through_clock_changes(zone: str, day: str, hours: float) -> None:
     """The last moment of a day is the next local midnight, also when the clocks change."""
-    since = instant(day, ZoneInfo(zone), "--since")
-    until = instant(day, ZoneInfo(zone), "--until", end=True)
+    since = instant(day, ZoneInfo(zone))
+    until = instant(day, ZoneInfo(zone), end=True)
     assert (until - since).total_seconds() == hours * 3600
 
 

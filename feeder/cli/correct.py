@@ -11,7 +11,7 @@ from rich.progress import track
 from feeder import config, person, visit_history
 from feeder.cli.naming import every_label, new_label
 from feeder.cli.output import err, examples, local, note, percent, say, table, write_json
-from feeder.cli.selection import groups, known_vocabulary, select
+from feeder.cli.selection import known_vocabulary, select
 from feeder.cli.wiring import open_classifier
 from feeder.config import Settings
 from feeder.correction_log import Choice, CorrectionLog, Shown
@@ -31,6 +31,7 @@ from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog, State, What
 from feeder.lesson_trial import ENOUGH, Tried, shares, trial
 from feeder.metrics import Share
+from feeder.query_terms import groups
 from feeder.relabel import BY_MACHINE
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery

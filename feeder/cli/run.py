@@ -25,8 +25,9 @@ from feeder.cli.run_output import (
 from feeder.cli.stand_in import open_station_somehow
 from feeder.cli.wiring import open_care, open_station, sole_writer
 from feeder.clock import Clock
+from feeder.companions import Companions
 from feeder.config import Settings
-from feeder.daemon import Daemon
+from feeder.daemon import Chore, Daemon
 from feeder.domain import SettledPath, Visit
 from feeder.housekeeping import Housekeeping
 from feeder.lesson_watch import LessonWatch
@@ -80,6 +81,7 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
     model_change = ModelChange(
         [sys.executable, "-m", "feeder", "--config", str(path), "relabel", "--seen", "--json"]
     )
+    companions = Companions(path)
     printer = Printer()
     live = LiveVisits(
         settings.database,
@@ -95,6 +97,7 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
         housekeeping.restored(done.since)
         model_change.restart()
         live.restored()
+        companions.restart()
 
     logbook.on_commit = on_commit
     load = partial(open_station, logbook=logbook, on_recorded=housekeeping.met)
@@ -117,18 +120,22 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
         """What a visit is now; a reload may change it."""
         return daemon.station.settings.visits.gap, daemon.station.classifier.choices.members
 
-    daemon.chores = [
+    chores: list[Chore] = [
         lambda: housekeeping.turn(daemon.station.settings),
         ModelWatch(daemon, load),
         LessonWatch(daemon),
         lambda: live.turn(*terms()),
         lambda: model_change.turn(daemon.station),
     ]
+    if not once:
+        chores.append(lambda: companions.turn(daemon.station.settings, daemon.state()))
+    daemon.chores = chores
     try:
         daemon.run(once=once)
         if once:
             live.finish(*terms())
     finally:
+        companions.close()
         model_change.close()
     housekeeping.finish(whole=once)
 

@@ -1,9 +1,8 @@
 """Which sightings or visits a command is about: the options that several share."""
 
-import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from functools import reduce
 from itertools import chain
 from typing import Any, TypeVar
@@ -11,16 +10,14 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from feeder import vocabulary as vocabularies
+from feeder import query_terms
 from feeder.cli.output import note
 from feeder.cli.wiring import open_bundle, open_vocabulary
-from feeder.clock import to_utc
 from feeder.config import Settings
-from feeder.domain import UNIDENTIFIED_BIRD, Label
-from feeder.errors import FeederError, VocabularyError
+from feeder.errors import FeederError
+from feeder.query_terms import NoSuchTime
 from feeder.sighting_log import SightingLog
-from feeder.visits import Groups
-from feeder.vocabulary import Vocabulary, spelling
+from feeder.vocabulary import Vocabulary
 
 Row = TypeVar("Row")
 
@@ -113,34 +110,20 @@ def select(
         raise click.BadParameter(f"there are: {', '.join(zones)}", param_hint="--deployment")
     zone = zones[deployment or settings.deployments[0].name]
     return Selection(
-        instant(since, zone, "--since") if since else None,
-        instant(until, zone, "--until", end=True) if until else None,
-        _called(species, vocabulary, log) if species else None,
+        _instant(since, zone, "--since") if since else None,
+        _instant(until, zone, "--until", end=True) if until else None,
+        query_terms.called(species, vocabulary, log) if species else None,
         species,
         deployment,
         zones,
     )
 
 
-def instant(text: str, zone: ZoneInfo | None, option: str, *, end: bool = False) -> datetime:
-    """What the user wrote as a UTC instant; with `end`, a day alone means its last moment."""
-    today = datetime.now(UTC).astimezone(zone).date()
-    named = {"today": today, "yesterday": today - timedelta(days=1)}
+def _instant(text: str, zone: ZoneInfo | None, option: str, *, end: bool = False) -> datetime:
     try:
-        day = named.get(text) or date.fromisoformat(text)
-        if end:
-            day += timedelta(days=1)
-        return to_utc(datetime.combine(day, time()), zone)
-    except (ValueError, OverflowError):
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is no time; write today, yesterday, 2026-05-01 or 2026-05-01T06:30",
-            param_hint=option,
-        ) from None
-    return moment.astimezone(UTC) if moment.tzinfo else to_utc(moment, zone)
+        return query_terms.instant(text, zone, end=end)
+    except NoSuchTime as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
 
 
 def known_vocabulary(settings: Settings) -> Vocabulary | None:
@@ -150,44 +133,3 @@ def known_vocabulary(settings: Settings) -> Vocabulary | None:
     except FeederError as error:
         note(f"without a vocabulary, so that no look-alikes are known: {error}")
         return None
-
-
-def groups(vocabulary: Vocabulary | None) -> Groups:
-    """The vocabulary's groups, each with its members; none without one."""
-    return vocabularies.members(vocabulary) if vocabulary else {}
-
-
-def _called(text: str, vocabulary: Vocabulary | None, log: SightingLog) -> frozenset[str]:
-    """The names under which the log may have what the user calls `text`.
-
-    A name, alias, scientific name or code of any vocabulary there was, in any spelling; then
-    whatever else that label was called.
-    """
-    known: dict[str, list[Label]] = {}
-    current: list[Label] = []
-    if vocabulary is not None:
-        current = [*vocabulary.labels, *(group.label for group in vocabulary.groups)]
-    for label in (*current, UNIDENTIFIED_BIRD, *log.labels()):
-        known.setdefault(label.name, []).append(label)
-    wanted = spelling(text)
-    meant = [
-        label
-        for labels in known.values()
-        for label in labels
-        if wanted in map(spelling, vocabularies.names(label))
-    ]
-    if not meant:
-        raise VocabularyError(
-            f"Nothing is called {text!r} here, in the vocabulary or in the log."
-            f"{_close(wanted, list(known))}",
-            "`feeder labels list` shows the names.",
-        )
-    also = {spelling(name) for label in meant for name in (label.name, *label.aliases)}
-    return frozenset(name for name in known if spelling(name) in also)
-
-
-def _close(wanted: str, names: Sequence[str]) -> str:
-    """` Did you mean X or Y?`, or ""."""
-    containing = [name for name in names if wanted in spelling(name)]
-    close = containing or difflib.get_close_matches(wanted.title(), names, n=2)
-    return f" Did you mean {' or '.join(map(repr, close[:3]))}?" if close else ""

@@ -12,9 +12,10 @@ import click
 from feeder import config, visit_history
 from feeder.cli.output import err, examples, local, out, say, table, write_json
 from feeder.cli.plots import bars, heat
-from feeder.cli.selection import Selection, groups, known_vocabulary, select, selecting
+from feeder.cli.selection import Selection, known_vocabulary, select, selecting
 from feeder.clock import to_local
 from feeder.domain import Kind, Label, Visit
+from feeder.query_terms import groups
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery
 from feeder.visit_statistics import DAY, Arrival, First, Statistics, Streak

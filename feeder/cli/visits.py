@@ -4,15 +4,16 @@ import csv
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
 from feeder import config, visit_history
 from feeder.cli.output import examples, lasted, local, percent, table, write_json
-from feeder.cli.selection import groups, known_vocabulary, peeked, select, selecting, writing
+from feeder.cli.selection import known_vocabulary, peeked, select, selecting, writing
 from feeder.clock import utc_text
 from feeder.domain import Visit
+from feeder.query_terms import groups
+from feeder.records import visit_record
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery
 
@@ -58,7 +59,7 @@ def visits(
         chosen.say_none("visits")
     rows: Iterator[Visit] = found or iter(())
     if as_json:
-        write_json([as_row(visit) for visit in rows])
+        write_json([visit_record(visit) for visit in rows])
     elif as_csv:
         _write_csv(rows)
     else:
@@ -79,33 +80,11 @@ def visits(
         )
 
 
-def as_row(visit: Visit) -> dict[str, Any]:
-    """A visit under Camtrap DP's and Darwin Core's names, for JSON."""
-    return {
-        "event_id": visit.visit_id,
-        "event_start": visit.start,
-        "event_end": visit.end,
-        "duration_seconds": visit.duration.total_seconds(),
-        "timestamp_trusted": visit.trusted,
-        "deployment": visit.deployment,
-        "label": visit.label.name,
-        "scientific_name": visit.label.scientific_name or None,
-        "ebird_code": visit.label.ebird_code or None,
-        "kind": visit.label.kind,
-        "classification_method": "human" if visit.is_by_person else "machine",
-        "classification_probability": round(visit.confidence, 4),
-        "max_n": visit.max_n,
-        "frames": len(visit.media_ids),
-        "best_media_id": visit.best,
-        "media_ids": visit.media_ids,
-    }
-
-
 def _write_csv(visits: Iterator[Visit]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     columns: list[str] = []
     for visit in visits:
-        row = as_row(visit)
+        row = visit_record(visit)
         for column in ("event_start", "event_end"):
             row[column] = utc_text(row[column])
         row["timestamp_trusted"] = int(visit.trusted)

@@ -1,0 +1,8 @@
+"""`feeder export`."""
+
+import click
+
+
+@click.command()
+def export() -> None:
+    """To come."""

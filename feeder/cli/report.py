@@ -1,0 +1,8 @@
+"""`feeder report`."""
+
+import click
+
+
+@click.command()
+def report() -> None:
+    """To come."""

@@ -1,0 +1,1 @@
+"""The page and the API: what the log holds, for a browser and for programs."""

@@ -1,0 +1,99 @@
+"""What every page and every answer is made from."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, Request
+
+from feeder import query_terms
+from feeder.classifier import Classifier
+from feeder.clock import Clock
+from feeder.config import Settings
+from feeder.daemon_link import DaemonLink
+from feeder.sighting_log import SightingLog
+from feeder.visits import Groups
+from feeder.vocabulary import Vocabulary
+
+
+@dataclass
+class Desk:
+    """The settings and what they name. It may be asked from several threads at once.
+
+    `load_vocabulary` gives None where the vocabulary is refused: the log can be read without it.
+    `link` is None where no daemon started this process. Every request opens the log for itself.
+    """
+
+    settings: Settings
+    load_vocabulary: Callable[[Settings], Vocabulary | None]
+    load_classifier: Callable[[Settings], Classifier]
+    clock: Clock = field(default_factory=Clock)
+    link: DaemonLink | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _vocabulary: Vocabulary | None = field(default=None, init=False)
+    _vocabulary_of: object = field(default=None, init=False)
+    _classifier: Classifier | None = field(default=None, init=False)
+    _classifier_of: object = field(default=None, init=False)
+
+    @property
+    def log(self) -> SightingLog:
+        """The log's sightings, on connections that cannot write."""
+        return SightingLog(self.settings.database)
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The labels as they are now; read again where the user's own have changed."""
+        with self._lock:
+            files = _stamp(self.settings.own_labels)
+            if files != self._vocabulary_of or self._vocabulary is None:
+                self._vocabulary = self.load_vocabulary(self.settings)
+                self._vocabulary_of = files
+            return self._vocabulary
+
+    @property
+    def classifier(self) -> Classifier:
+        """What judges an upload, loaded when it is first wanted. Raises as its loading does."""
+        with self._lock:
+            files = _stamp(self.settings.own_labels)
+            if files != self._classifier_of or self._classifier is None:
+                self._classifier = self.load_classifier(self.settings)
+                self._classifier_of = files
+            return self._classifier
+
+    @property
+    def groups(self) -> Groups:
+        """Labels that count as one visit, as the vocabulary groups them."""
+        return query_terms.groups(self.vocabulary)
+
+    @property
+    def zones(self) -> dict[str, ZoneInfo | None]:
+        """The time zone of each camera, configured now or in the log."""
+        configured = {one.name: one.zone for one in self.settings.deployments}
+        known = self.log.zones() if self.settings.database.exists() else {}
+        return {**known, **configured}
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The time zone that days are counted in where no camera is chosen: the first one's."""
+        return self.settings.deployments[0].zone
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _of(request: Request) -> Desk:
+    desk = request.app.state.desk
+    assert isinstance(desk, Desk)
+    return desk
+
+
+TheDesk = Annotated[Desk, Depends(_of)]
+"""A route's parameter of this type is the app's desk."""

@@ -1,0 +1,5 @@
+"""Upload or paste a photo: its species and the five best labels."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Prometheus' metrics."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

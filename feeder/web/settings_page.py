@@ -1,0 +1,5 @@
+"""The settings, to read."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

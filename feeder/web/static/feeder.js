@@ -1,0 +1,1 @@
+// What the pages gain by a script; each works without it.
