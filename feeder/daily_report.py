@@ -1,14 +1,15 @@
-"""What a day or a week at the feeder comes to, for a page to send on; pure on visits."""
+"""What a day or a week at the feeder comes to, for a page to send on."""
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from feeder.clock import to_local
 from feeder.domain import Kind, Label, Visit
+from feeder.earlier import Earlier
 from feeder.report_period import Period
-from feeder.visit_statistics import First, Statistics
+from feeder.visit_statistics import DAY, Statistics
 
 ABSENCE_DAYS = 60
 """Days without a species after which its next visit is the first of a season."""
@@ -21,14 +22,14 @@ SURE = 0.5
 class Guest:
     """One label's part of the period, its visits oldest first.
 
-    `is_species` is False of unidentified birds and groups of look-alikes; `first` says that this
-    was its first visit ever, or after an absence.
+    `is_species` is False of unidentified birds and groups of look-alikes. `news` is "first ever",
+    "first of the season", or "".
     """
 
     label: Label
     visits: tuple[Visit, ...]
     is_species: bool
-    first: First | None = None
+    news: str = ""
 
     @property
     def is_sure(self) -> bool:
@@ -39,13 +40,6 @@ class Guest:
     def name(self) -> str:
         """As it is shown: with a `?` where nobody is sure."""
         return self.label.name if self.is_sure else f"{self.label.name}?"
-
-    @property
-    def news(self) -> str:
-        """`first ever`, `first of the season`, or ""."""
-        if self.first is None:
-            return ""
-        return "first ever" if self.first.absence is None else "first of the season"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,42 +87,32 @@ def gather(
     place: str,
     zone: Callable[[str], ZoneInfo | None],
     today: date,
+    earlier: Callable[[Collection[str]], Earlier],
     alike: Collection[str] = (),
-    absence: int = ABSENCE_DAYS,
 ) -> Report:
-    """The report on a period, from all visits up to its end, in whatever order they come.
+    """The report on a period, from the visits that began in it, in whatever order they come.
 
-    Only the whole history knows what came first. `zone` gives a camera's zone; `alike` are names
-    of groups of look-alikes. People are left out.
+    `zone` gives a camera's zone; `earlier` is asked what was before of the species that came.
+    `alike` are names of groups of look-alikes. People are left out.
     """
-    counted = Statistics(zone, period.since)
+    counted = Statistics(zone)
     found: dict[str, list[Visit]] = {}
-    oldest: date | None = None
+    bird_days = set()
     for visit in visits:
-        if visit.label.kind not in (Kind.BIRD, Kind.MAMMAL) or visit.start >= period.until:
+        if visit.label.kind not in (Kind.BIRD, Kind.MAMMAL):
             continue
         counted.add([visit])
-        if visit.start >= period.since:
-            found.setdefault(visit.label.name, []).append(visit)
-        if visit.trusted:
-            day = to_local(visit.start, zone(visit.deployment)).date()
-            oldest = day if oldest is None else min(oldest, day)
-
-    def is_species(label: Label) -> bool:
-        return not label.is_any_bird and label.name not in alike
-
-    begins = oldest is None or oldest >= period.first
-    # On the first day of all, everything is new, and nothing is news.
-    firsts = [] if begins else counted.firsts(absence, is_species)
-    first = {one.label.name: one for one in reversed(firsts)}
-    end = min(period.last, today)
+        found.setdefault(visit.label.name, []).append(visit)
+        if visit.trusted and visit.label.kind is Kind.BIRD:
+            bird_days.add(to_local(visit.start, zone(visit.deployment)).date())
     guests = []
-    for name, theirs in found.items():
+    for theirs in found.values():
         label = theirs[0].label
-        guest = Guest(label, tuple(sorted(theirs, key=_start)), is_species(label))
-        if guest.is_sure and name in first:
-            guest = Guest(label, guest.visits, guest.is_species, first[name])
-        guests.append(guest)
+        is_species = not label.is_any_bird and label.name not in alike
+        guests.append(Guest(label, tuple(sorted(theirs, key=_start)), is_species))
+    before = earlier([one.label.name for one in guests if one.is_species])
+    if not before.begins:  # else everything is new, and nothing is news
+        guests = [replace(one, news=_news(one, before, zone)) for one in guests]
     return Report(
         period,
         place,
@@ -136,9 +120,30 @@ def gather(
         tuple(sorted(guests, key=_order)),
         tuple(counted.by_hour),
         counted.undated,
-        next((one.days for one in counted.bird_streaks(end) if one.last == end), 0),
-        begins,
+        _streak(bird_days, period.first, min(period.last, today), before.streak),
+        before.begins,
     )
+
+
+def _news(guest: Guest, before: Earlier, zone: Callable[[str], ZoneInfo | None]) -> str:
+    dated = [one for one in guest.visits if one.trusted]
+    if not (guest.is_species and guest.is_sure and dated):
+        return ""
+    last = before.last_seen.get(guest.label.name)
+    if last is None:
+        return "first ever"
+    day = to_local(dated[0].start, zone(dated[0].deployment)).date()
+    return "first of the season" if (day - last).days - 1 >= ABSENCE_DAYS else ""
+
+
+def _streak(bird_days: Collection[date], first: date, end: date, before: int) -> int:
+    """Days in a row up to `end`; those `before` count where they reach the first day."""
+    day = end
+    while day >= first:
+        if day not in bird_days:
+            return (end - day).days
+        day -= DAY
+    return (end - day).days + before
 
 
 def _start(visit: Visit) -> datetime:

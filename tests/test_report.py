@@ -18,6 +18,7 @@ from feeder.best_shots import Best, cut, find, framed, sharpness
 from feeder.cli import app
 from feeder.daily_report import gather
 from feeder.domain import UNIDENTIFIED_BIRD, Box, Kind, Label, Visit
+from feeder.earlier import Earlier, look_back
 from feeder.errors import FeederError
 from feeder.lettering import Lettering
 from feeder.picture_log import PictureLog
@@ -25,7 +26,7 @@ from feeder.query_terms import NoSuchTime
 from feeder.report_period import Period
 from feeder.shot_log import Shot
 from feeder.sighting_log import SightingLog
-from tests.sightings import ROBIN, SPARROW, SQUIRREL
+from tests.sightings import ROBIN, SPARROW, SQUIRREL, SightedLog
 from tests.site import BLUE_TIT, Site
 from tests.test_evaluate import Page
 
@@ -48,9 +49,13 @@ def visit(
     )
 
 
-def report_on(*visits: Visit, period: Period = DAY, today: date = DAY.last) -> daily_report.Report:
-    """The report on a period from these visits."""
-    return gather(visits, period, "Home", lambda _: DUBLIN, today, {"tit sp."})
+def report_on(
+    *visits: Visit, period: Period = DAY, today: date = DAY.last, earlier: Earlier | None = None
+) -> daily_report.Report:
+    """The report on a period from its visits; before it, every species was there."""
+    seen = {one.label.name: period.first - DAYS[1] for one in visits}
+    before = earlier or Earlier(seen)
+    return gather(visits, period, "Home", lambda _: DUBLIN, today, lambda _: before, {"tit sp."})
 
 
 @pytest.mark.parametrize(
@@ -97,13 +102,11 @@ def test_titles_and_names() -> None:
     assert (DAY.stem, turn.stem) == ("feeder-2026-05-20", "feeder-2026-W01")
 
 
-def test_counts_are_of_visits_in_the_period() -> None:
-    """What lies before counts for what came first alone, what lies after for nothing."""
-    before, after = MORNING - timedelta(days=1), MORNING + timedelta(days=1)
+def test_who_came_most_is_first() -> None:
+    """Visits are counted by species and by the hour in which they began."""
     report = report_on(
-        visit(), visit(at=MORNING + timedelta(hours=2)), visit(SPARROW), visit(SQUIRREL),
-        visit(at=before), visit(SPARROW, before), visit(at=after),
-    )  # fmt: skip
+        visit(), visit(at=MORNING + timedelta(hours=2)), visit(SPARROW), visit(SQUIRREL)
+    )
     assert [(one.label, len(one.visits)) for one in report.guests] == [
         (ROBIN, 2), (SQUIRREL, 1), (SPARROW, 1),
     ]  # fmt: skip
@@ -118,26 +121,25 @@ def test_people_are_never_in_it() -> None:
 
 def test_what_is_new() -> None:
     """A species is news on its first day ever and after 60 whole days without it."""
-    report = report_on(
-        visit(), visit(SPARROW), visit(BLUE_TIT),
-        visit(at=MORNING - timedelta(days=1)), visit(SPARROW, MORNING - timedelta(days=61)),
-    )  # fmt: skip
+    earlier = Earlier({
+        ROBIN.name: DAY.first - timedelta(days=60), SPARROW.name: DAY.first - timedelta(days=61),
+    })  # fmt: skip
+    report = report_on(visit(), visit(SPARROW), visit(BLUE_TIT), earlier=earlier)
     assert {one.name: one.news for one in report.guests} == {
         ROBIN.name: "", SPARROW.name: "first of the season", BLUE_TIT.name: "first ever",
     }  # fmt: skip
-    assert not report.begins
 
 
 def test_on_the_first_day_nothing_is_news() -> None:
     """When all that the log holds is of the period, everything would be a first."""
-    report = report_on(visit(), visit(SPARROW))
-    assert report.begins
+    report = report_on(visit(), visit(SPARROW), earlier=Earlier(begins=True))
     assert {one.news for one in report.guests} == {""}
+    assert report_picture.footnotes(report)[0] == "The first day in the log."
 
 
 def test_what_nobody_is_sure_of_bears_a_question_mark() -> None:
     """It comes last, is no species for certain and no news."""
-    report = report_on(visit(SPARROW), visit(confidence=0.3), visit(SPARROW, MORNING - DAYS[9]))
+    report = report_on(visit(SPARROW), visit(confidence=0.3), earlier=Earlier())
     assert [one.name for one in report.guests] == ["House Sparrow", "European Robin?"]
     assert report.bird_species == 1
     assert report.guests[1].news == ""
@@ -146,18 +148,45 @@ def test_what_nobody_is_sure_of_bears_a_question_mark() -> None:
 def test_groups_and_unidentified_birds_are_no_species() -> None:
     """They count as visits, and are never news."""
     tit = Label("tit sp.", Kind.BIRD)
-    report = report_on(visit(tit), visit(UNIDENTIFIED_BIRD), visit(at=MORNING - DAYS[9]))
+    report = report_on(visit(tit), visit(UNIDENTIFIED_BIRD), earlier=Earlier())
     assert (report.visits, report.bird_species) == (2, 0)
     assert {one.news for one in report.guests} == {""}
 
 
 def test_days_in_a_row_end_with_the_period() -> None:
     """They go on to its last day, or to today where it is not over, or are none."""
-    three = [visit(at=MORNING - DAYS[n]) for n in range(3)]
-    assert report_on(*three).streak == 3
-    assert report_on(*three[1:]).streak == 0
+    six = Earlier(streak=6)
+    assert report_on(visit(), earlier=six).streak == 7
+    assert report_on(visit(SQUIRREL), earlier=six).streak == 0
     week = Period(date(2026, 5, 18), date(2026, 5, 24), DUBLIN)
-    assert report_on(*three, period=week).streak == 3
+    three = [visit(at=MORNING - DAYS[n]) for n in range(3)]
+    assert report_on(*three, period=week, earlier=six).streak == 9
+    assert report_on(*three[:2], period=week, earlier=six).streak == 2
+    assert report_on(*three[1:], period=week, earlier=six).streak == 0
+
+
+def test_what_was_before(tmp_path: Path) -> None:
+    """The last days of names, days in a row and the beginning are read back from the log."""
+    log = SightedLog(tmp_path / "feeder.db")
+    at = DAY.since + timedelta(hours=6)
+    for days in (1, 2, 3, 5):
+        log.see(at - DAYS[days], SPARROW)
+    log.see(at - timedelta(days=200), ROBIN)
+    log.see(at - DAYS[4], SQUIRREL)
+    log.see(at - DAYS[6], BLUE_TIT, trusted=False)
+    log.see(at - DAYS[1], BLUE_TIT, camera="shed")
+    log.see(at, ROBIN)
+    names = [ROBIN.name, SPARROW.name, BLUE_TIT.name]
+    sightings = SightingLog(log.path)
+    found = look_back(sightings, names, DAY, 60, "garden")
+    assert found.last_seen == {
+        SPARROW.name: DAY.first - DAYS[1], ROBIN.name: DAY.first - timedelta(days=200),
+    }  # fmt: skip
+    assert (found.streak, found.begins) == (3, False)
+    assert look_back(sightings, names, DAY, 60).last_seen[BLUE_TIT.name] == DAY.first - DAYS[1]
+    first = Period(date(2025, 1, 1), date(2025, 1, 1), DUBLIN)
+    assert look_back(sightings, names, first, 60) == Earlier(begins=True)
+    log.logbook.close()
 
 
 def test_undated_visits_are_counted_and_said() -> None:
@@ -277,7 +306,7 @@ def shown_report(root: Path) -> tuple[daily_report.Report, dict[str, Best]]:
         path = saved(root / f"{number}.jpg", Image.new("RGB", (600, 400), colour))
         shot = Shot(number, number == 0, 600, 400, label.name, 0.9, None)
         best[label.name] = Best(shot, visits[number], path, 0.5)
-    return report_on(*visits, visit(at=MORNING - DAYS[1])), best
+    return report_on(*visits), best
 
 
 def test_the_picture_is_composed(tmp_path: Path) -> None:
@@ -299,7 +328,7 @@ def test_the_picture_is_composed(tmp_path: Path) -> None:
 
 def test_nobody_came(tmp_path: Path) -> None:
     """A day without a visit gives a kind page in each form."""
-    report = report_on(visit(at=MORNING - DAYS[1]))
+    report = report_on()
     assert report_picture.draw(report, {}).height > 300
     assert "Nobody came by." in Page(report_html.render(report, {}, MORNING)).text
 
@@ -388,6 +417,6 @@ def test_the_sharpest_of_like_frames_is_shown(tmp_path: Path, site: Site) -> Non
     query = visit_history.VisitQuery()
     visits = visit_history.read(SightingLog(site.settings.database), DAYS[0], {}, query)
     period = Period(date(2000, 1, 1), date(2100, 1, 1))
-    report = gather(visits, period, "Home", lambda _: None, date(2100, 1, 1))
+    report = report_on(*visits, period=period)
     best = find(site.settings, report.guests)
     assert best[ROBIN.name].shot.media_id == ids[1]

@@ -2,7 +2,6 @@
 
 import io
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from feeder.cli.output import err, examples, note, say, write_json
 from feeder.cli.selection import known_vocabulary, select
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
-from feeder.daily_report import Report, gather
-from feeder.domain import Visit
+from feeder.daily_report import ABSENCE_DAYS, Report, gather
+from feeder.earlier import look_back
 from feeder.errors import FeederError
 from feeder.query_terms import NoSuchTime, groups
 from feeder.records import visit_record
@@ -102,10 +101,18 @@ def report(
     if output is not None:
         _check(output, force)
     alike = groups(vocabulary)
-    query = VisitQuery(until=period.until, deployment=deployment, begun=True)
-    visits = visit_history.read(SightingLog(settings.database), settings.visits.gap, alike, query)
-    place = _place(settings, deployment)
-    gathered = gather(_shown(visits), period, place, zones.get, to_local(now, zone).date(), alike)
+    log = SightingLog(settings.database)
+    query = VisitQuery(period.since, period.until, deployment=deployment, begun=True)
+    with err.status("reading the log"):
+        gathered = gather(
+            visit_history.read(log, settings.visits.gap, alike, query),
+            period,
+            _place(settings, deployment),
+            zones.get,
+            to_local(now, zone).date(),
+            lambda names: look_back(log, names, period, ABSENCE_DAYS, deployment),
+            alike,
+        )
     guests = track(gathered.guests, "looking at pictures", console=err, transient=True)
     best = best_shots.find(settings, guests)
     if output is not None:
@@ -192,12 +199,3 @@ def _as_json(report: Report, best: dict[str, Best], output: Path | None) -> dict
         ],
         "output": output,
     }
-
-
-def _shown(visits: Iterator[Visit]) -> Iterator[Visit]:
-    """The visits, with a word on how far they have been read."""
-    with err.status("reading the log") as status:
-        for number, visit in enumerate(visits):
-            if number % 500 == 0:
-                status.update(f"reading the log, back to {visit.start:%Y-%m-%d}")
-            yield visit
