@@ -21,7 +21,7 @@ def metrics(request: Request, desk: TheDesk) -> Response:
     registry = _registry(request.app, desk)
     try:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    except ValueError:  # a version that is no number
+    except (TypeError, ValueError):  # a version that is no number
         encode, content_type = choose_encoder("")
     return Response(encode(registry), headers={"content-type": content_type})
 
