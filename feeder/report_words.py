@@ -56,14 +56,19 @@ def when(report: Report, visit: Visit) -> str:
 
 
 def first_shown(report: Report, best: Mapping[str, Best]) -> tuple[Guest, Best] | None:
-    """The guest on top: a favorite, or the best shot of a bird that is named for sure."""
+    """The guest on top: a favorite, else the best shot of a bird, one that was told apart first."""
     shown = [(guest, best[guest.label.name]) for guest in report.guests if guest.label.name in best]
-    if not shown:
-        return None
+    return max(shown, key=_rank, default=None)
 
-    def rank(pair: tuple[Guest, Best]) -> tuple[bool, bool, bool, float]:
-        guest, found = pair
-        is_bird = guest.label.kind is Kind.BIRD
-        return found.shot.is_favorite, guest.is_sure and is_bird, guest.is_species, found.score
 
-    return max(shown, key=rank)
+def _rank(shown: tuple[Guest, Best]) -> tuple[bool, bool, bool, bool, float]:
+    guest, found = shown
+    is_bird = guest.label.kind is Kind.BIRD
+    is_told_apart = is_bird and guest.is_species
+    return (
+        found.shot.is_favorite,
+        is_told_apart and guest.is_sure,
+        is_told_apart,
+        is_bird,
+        found.score,
+    )

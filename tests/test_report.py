@@ -10,8 +10,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner, Result
 from PIL import Image, ImageFilter
+from playwright.sync_api import Page as BrowserPage
 
 from feeder import daily_report, report_html, report_period, report_picture, visit_history
 from feeder.best_shots import Best, cut, find, framed, sharpness
@@ -24,6 +26,7 @@ from feeder.lettering import Lettering
 from feeder.picture_log import PictureLog
 from feeder.query_terms import NoSuchTime
 from feeder.report_period import Period
+from feeder.report_words import first_shown
 from feeder.shot_log import Shot
 from feeder.sighting_log import SightingLog
 from tests.sightings import ROBIN, SPARROW, SQUIRREL, SightedLog
@@ -324,6 +327,44 @@ def test_the_picture_is_composed(tmp_path: Path) -> None:
     assert middles[0] == report_picture.EMPTY
     assert _is(middles[1], (0, 0, 255)) and _is(middles[2], (0, 255, 0))
     assert image.getpixel((left, top)) == report_picture.PAPER, "corners are round"
+
+
+def test_who_is_on_top(tmp_path: Path) -> None:
+    """A favorite is, whatever it shows; else a bird told apart before one that was not, and the
+    best shot of those."""
+    guests = [(ROBIN, 0.3), (SPARROW, 0.9), (UNIDENTIFIED_BIRD, 0.9), (SQUIRREL, 0.9)]
+    report = report_on(*(visit(label, confidence=share) for label, share in guests))
+    scores = {ROBIN: 0.5, SPARROW: 0.1, UNIDENTIFIED_BIRD: 0.9, SQUIRREL: 0.99}
+    best = {
+        label.name: Best(Shot(1, False, 9, 9, "", 1, None), visit(label), tmp_path, score)
+        for label, score in scores.items()
+    }
+    for expected in (SPARROW, ROBIN, UNIDENTIFIED_BIRD, SQUIRREL):
+        top = first_shown(report, best)
+        assert top is not None and top[0].label == expected
+        del best[expected.name]
+    assert first_shown(report, best) is None
+    favorite = Shot(1, True, 9, 9, "", 1, None)
+    best = {
+        SPARROW.name: Best(Shot(2, False, 9, 9, "", 1, None), visit(SPARROW), tmp_path, 0.9),
+        SQUIRREL.name: Best(favorite, visit(SQUIRREL), tmp_path, 0.1),
+    }
+    top = first_shown(report, best)
+    assert top is not None and top[0].label == SQUIRREL
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_for_everybody(tmp_path: Path, page: BrowserPage, scheme: str) -> None:
+    """In a real browser, light and dark, axe finds nothing and the policy blocks nothing."""
+    report, best = shown_report(tmp_path)
+    (tmp_path / "page.html").write_text(report_html.render(report, best, MORNING), encoding="utf-8")
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.locator("img").evaluate_all("all => all.every(one => one.naturalWidth > 100)")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 390
 
 
 def test_nobody_came(tmp_path: Path) -> None:

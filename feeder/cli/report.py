@@ -81,8 +81,8 @@ def report(
     largest and sharpest. People are never shown, and no place or camera data from the files is in
     the page. The place in its title is `location` under [export], else the camera's name.
 
-    A species is new where it was never there before, or not for 60 days. A `?` stands after a name
-    that nobody is sure of.
+    A species is new where it was not seen before, or not for 60 days. A `?` stands after a name
+    whose mean probability reached a half in none of its visits.
     """
     if day is not None and week is not None:
         raise click.UsageError("--day and --week are two reports; choose one.")
