@@ -15,26 +15,25 @@ ABSENCE_DAYS = 60
 """Days without a species after which its next visit is the first of a season."""
 
 SURE = 0.5
-"""The mean probability that one visit of a species needs for it to be named without a `?`."""
+"""The mean probability that one visit of a species needs for it to be named without a `?`;"""
+
+CLEAR, CLEAR_FRAMES = 0.9, 2
+"""or so many frames of one visit with this much: a bird is not seen well on most of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guest:
     """One label's part of the period, its visits oldest first.
 
-    `is_species` is False of unidentified birds and groups of look-alikes. `news` is "first ever",
-    "first of the season", or "".
+    `is_species` is False of unidentified birds and groups of look-alikes, `is_sure` where nobody
+    is sure of the name. `news` is "first ever", "first of the season", or "".
     """
 
     label: Label
     visits: tuple[Visit, ...]
     is_species: bool
+    is_sure: bool
     news: str = ""
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether a person named it, or the model was sure of one visit at least."""
-        return any(one.is_by_person or one.confidence >= SURE for one in self.visits)
 
     @property
     def name(self) -> str:
@@ -87,12 +86,14 @@ def gather(
     place: str,
     zone: Callable[[str], ZoneInfo | None],
     today: date,
+    clear: Callable[[Visit], int],
     earlier: Callable[[Collection[str]], Earlier],
     alike: Collection[str] = (),
 ) -> Report:
     """The report on a period, from the visits that began in it, in whatever order they come.
 
-    `zone` gives a camera's zone; `earlier` is asked what was before of the species that came.
+    `zone` gives a camera's zone, `clear` the frames of a visit that show its label with at least
+    `CLEAR`; `earlier` is asked what was before of the species that came.
     `alike` are names of groups of look-alikes. People are left out.
     """
     counted = Statistics(zone)
@@ -109,7 +110,10 @@ def gather(
     for theirs in found.values():
         label = theirs[0].label
         is_species = not label.is_any_bird and label.name not in alike
-        guests.append(Guest(label, tuple(sorted(theirs, key=_start)), is_species))
+        is_sure = any(map(_is_named, theirs)) or any(
+            clear(visit) >= CLEAR_FRAMES for visit in theirs
+        )
+        guests.append(Guest(label, tuple(sorted(theirs, key=_start)), is_species, is_sure))
     before = earlier([one.label.name for one in guests if one.is_species])
     if not before.begins:  # else everything is new, and nothing is news
         guests = [replace(one, news=_news(one, before, zone)) for one in guests]
@@ -144,6 +148,10 @@ def _streak(bird_days: Collection[date], first: date, end: date, before: int) ->
             return (end - day).days
         day -= DAY
     return (end - day).days + before
+
+
+def _is_named(visit: Visit) -> bool:
+    return visit.is_by_person or visit.confidence >= SURE
 
 
 def _start(visit: Visit) -> datetime:

@@ -57,6 +57,18 @@ class ShotLog(OpenLog):
                 found[shot.media_id] = shot
         return found
 
+    def surely(self, media_ids: Sequence[int], label: str, probability: float) -> int:
+        """How many of these frames have that label with at least this probability."""
+        sql = (
+            "SELECT count(*) FROM current_observation WHERE media_id IN ({}) AND label = ?"
+            " AND (classification_method = 'human' OR classification_probability >= ?)"
+        )
+        found = 0
+        for start in range(0, len(media_ids), LOOK_UP):
+            listed = ", ".join(str(int(one)) for one in media_ids[start : start + LOOK_UP])
+            found += self._read(sql.format(listed), (label, probability))[0][0]
+        return found
+
 
 def _shot(row: tuple[Any, ...]) -> Shot:
     media_id, favorite, width, height, label, probability, *box = row

@@ -27,7 +27,7 @@ from feeder.picture_log import PictureLog
 from feeder.query_terms import NoSuchTime
 from feeder.report_period import Period
 from feeder.report_words import first_shown
-from feeder.shot_log import Shot
+from feeder.shot_log import Shot, ShotLog
 from feeder.sighting_log import SightingLog
 from tests.sightings import ROBIN, SPARROW, SQUIRREL, SightedLog
 from tests.site import BLUE_TIT, Site
@@ -53,12 +53,19 @@ def visit(
 
 
 def report_on(
-    *visits: Visit, period: Period = DAY, today: date = DAY.last, earlier: Earlier | None = None
+    *visits: Visit,
+    period: Period = DAY,
+    today: date = DAY.last,
+    earlier: Earlier | None = None,
+    clear: int = 0,
 ) -> daily_report.Report:
     """The report on a period from its visits; before it, every species was there."""
     seen = {one.label.name: period.first - DAYS[1] for one in visits}
     before = earlier or Earlier(seen)
-    return gather(visits, period, "Home", lambda _: DUBLIN, today, lambda _: before, {"tit sp."})
+    return gather(
+        visits, period, "Home", lambda _: DUBLIN, today, lambda _: clear, lambda _: before,
+        {"tit sp."},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -146,6 +153,19 @@ def test_what_nobody_is_sure_of_bears_a_question_mark() -> None:
     assert [one.name for one in report.guests] == ["House Sparrow", "European Robin?"]
     assert report.bird_species == 1
     assert report.guests[1].news == ""
+    two = report_on(visit(confidence=0.3), earlier=Earlier(), clear=2)
+    assert [(one.name, one.news) for one in two.guests] == [("European Robin", "first ever")]
+
+
+def test_clear_frames_are_counted(tmp_path: Path) -> None:
+    """Frames of that label alone, from that probability on; a person's word is clear."""
+    log = SightedLog(tmp_path / "feeder.db")
+    ids = [log.see(10.0 * n, ROBIN, share) for n, share in enumerate((0.95, 0.9, 0.89))]
+    ids.append(log.see(60.0, SPARROW, 0.99))
+    with ShotLog(log.path) as shots:
+        assert shots.surely(ids, ROBIN.name, 0.9) == 2
+        assert shots.surely(ids[2:3], ROBIN.name, 0.9) == 0
+    log.logbook.close()
 
 
 def test_groups_and_unidentified_birds_are_no_species() -> None:

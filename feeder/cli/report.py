@@ -15,11 +15,12 @@ from feeder.cli.output import err, examples, note, say, write_json
 from feeder.cli.selection import known_vocabulary, select
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
-from feeder.daily_report import ABSENCE_DAYS, Report, gather
+from feeder.daily_report import ABSENCE_DAYS, CLEAR, Report, gather
 from feeder.earlier import look_back
 from feeder.errors import FeederError
 from feeder.query_terms import NoSuchTime, groups
 from feeder.records import visit_record
+from feeder.shot_log import ShotLog
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery
 
@@ -82,7 +83,8 @@ def report(
     the page. The place in its title is `location` under [export], else the camera's name.
 
     A species is new where it was not seen before, or not for 60 days. A `?` stands after a name
-    whose mean probability reached a half in none of its visits.
+    that nobody is sure of: in none of its visits was its mean probability a half, or were two
+    frames clear (90 %).
     """
     if day is not None and week is not None:
         raise click.UsageError("--day and --week are two reports; choose one.")
@@ -103,13 +105,14 @@ def report(
     alike = groups(vocabulary)
     log = SightingLog(settings.database)
     query = VisitQuery(period.since, period.until, deployment=deployment, begun=True)
-    with err.status("reading the log"):
+    with err.status("reading the log"), ShotLog(settings.database) as frames:
         gathered = gather(
             visit_history.read(log, settings.visits.gap, alike, query),
             period,
             _place(settings, deployment),
             zones.get,
             to_local(now, zone).date(),
+            lambda visit: frames.surely(visit.media_ids, visit.label.name, CLEAR),
             lambda names: look_back(log, names, period, ABSENCE_DAYS, deployment),
             alike,
         )
