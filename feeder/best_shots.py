@@ -20,7 +20,10 @@ from feeder.places import Places
 from feeder.shot_log import Shot, ShotLog
 
 TRIED = 8
-"""Pictures of a guest that are looked at, the most promising ones."""
+"""Pictures of a guest that are looked at, the most promising ones that are there."""
+
+ASKED = 60
+"""Frames whose pictures are looked for: some may be gone, or broken."""
 
 OF_ONE_VISIT = 3
 """How many of them one visit gives at most: its frames are much alike."""
@@ -93,26 +96,39 @@ def best(
     `path` says where a frame's picture lies. Of those that promise most, by how sure the label is
     and how large the region, the pictures themselves decide, by how sharp they are there.
     """
-    found: Best | None = None
-    for visit, shot in _promising(visits, shots):
+    favorites, others = _promising(visits, shots)
+    return _best_of(favorites, path) or _best_of(others, path)
+
+
+def _best_of(
+    promising: Sequence[tuple[Visit, Shot]], path: Callable[[int], Path | None]
+) -> Best | None:
+    seen: list[Best] = []
+    for visit, shot in promising[:ASKED]:
         file = path(shot.media_id)
         score = None if file is None else _score(shot, file)
-        if file is not None and score is not None and (found is None or score > found.score):
-            found = Best(shot, visit, file, score)
-    return found
+        if file is not None and score is not None:
+            seen.append(Best(shot, visit, file, score))
+        if len(seen) == TRIED:
+            break
+    return max(seen, key=lambda one: one.score, default=None)
 
 
-def _promising(visits: Iterable[Visit], shots: Mapping[int, Shot]) -> Sequence[tuple[Visit, Shot]]:
-    there = []
+def _promising(
+    visits: Iterable[Visit], shots: Mapping[int, Shot]
+) -> tuple[list[tuple[Visit, Shot]], list[tuple[Visit, Shot]]]:
+    """The favorites and the other frames that may be shown, what promises most first."""
+    favorites, others = [], []
     for visit in visits:
         of_visit = [shots[media_id] for media_id in visit.media_ids if media_id in shots]
         # A frame that was misread on the way belongs to the visit, and is not the one to show.
         named = [one for one in of_visit if one.label == visit.label.name] or of_visit
-        there += [(visit, one) for one in sorted(named, key=_promise)[-OF_ONE_VISIT:]]
-        there += [(visit, one) for one in named if one.is_favorite]
-    favorites = {one.media_id: (visit, one) for visit, one in there if one.is_favorite}
-    pool = list(favorites.values()) or there
-    return sorted(pool, key=lambda pair: _promise(pair[1]), reverse=True)[:TRIED]
+        favorites += [(visit, one) for one in named if one.is_favorite]
+        rest = sorted((one for one in named if not one.is_favorite), key=_promise)
+        others += [(visit, one) for one in rest[-OF_ONE_VISIT:]]
+    for pool in (favorites, others):
+        pool.sort(key=lambda pair: _promise(pair[1]), reverse=True)
+    return favorites, others
 
 
 def _promise(shot: Shot) -> float:

@@ -475,9 +475,24 @@ def test_the_sharpest_of_like_frames_is_shown(tmp_path: Path, site: Site) -> Non
     for blur in (2, 0, 3):
         ids.append(site.see(ROBIN, timedelta(minutes=10)))
         repaint(site, ids[-1], noise.filter(ImageFilter.GaussianBlur(blur)))
+    assert _best_robin(site).shot.media_id == ids[1]
+
+
+def test_a_favorite_that_is_gone_leaves_its_place(site: Site) -> None:
+    """Where it cannot be read any more, the best of the others is shown."""
+    ids = [site.see(ROBIN, timedelta(minutes=10)) for _ in range(3)]
+    log = PictureLog.open(site.settings.database)
+    with log.writing():
+        log.set_favorite(ids[:1], True)
+    log.close()
+    assert _best_robin(site).shot.media_id == ids[0]
+    (site.deployment.folder / f"{ids[0]}.jpg").write_bytes(b"broken")
+    assert _best_robin(site).shot.media_id in ids[1:]
+
+
+def _best_robin(site: Site) -> Best:
     query = visit_history.VisitQuery()
     visits = visit_history.read(SightingLog(site.settings.database), DAYS[0], {}, query)
     period = Period(date(2000, 1, 1), date(2100, 1, 1))
     report = report_on(*visits, period=period)
-    best = find(site.settings, report.guests)
-    assert best[ROBIN.name].shot.media_id == ids[1]
+    return find(site.settings, report.guests)[ROBIN.name]

@@ -54,6 +54,7 @@ class FeederCollector(Collector):
         self._desk = desk
         self._lock = threading.Lock()
         self._file: tuple[int, int] | None = None
+        self._trouble = ""
         self._forget()
 
     def describe(self) -> list[Metric]:
@@ -83,8 +84,11 @@ class FeederCollector(Collector):
                 self._file = file
             found += self._of_log()
             up.add_metric([], 1)
+            self._trouble = ""
         except (LogbookError, OSError, sqlite3.Error) as error:
-            log.warning("the log cannot be read for the metrics: %s", error)
+            if str(error) != self._trouble:  # once, not at each scrape
+                self._trouble = str(error)
+                log.warning("the log cannot be read for the metrics: %s", error)
             found = [up]
             up.add_metric([], 0)
         size = sum(_size(path.with_name(path.name + side)) for side in ("", "-wal"))
