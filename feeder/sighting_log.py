@@ -61,6 +61,23 @@ class SightingLog(LogReader):
             self._prepare(connection)
             yield from map(_sighting, connection.execute(sql, values))
 
+    def last_of(self, label: str, before: datetime, deployment: str | None) -> datetime | None:
+        """About when a label was last seen before an instant: its newest frame then, in UTC."""
+        sql = (
+            "SELECT m.timestamp FROM observation AS o INDEXED BY observation_label"
+            " CROSS JOIN media AS m USING (media_id)"
+            " CROSS JOIN deployment AS d USING (deployment_id)"
+            " WHERE o.observation_type = 'animal' AND o.label = ? AND m.timestamp < ?"
+            " AND m.timestamp_trusted AND d.location_name = coalesce(?, d.location_name)"
+            " AND o.observation_id ="
+            " (SELECT observation_id FROM current_observation AS c WHERE c.media_id = o.media_id)"
+            " ORDER BY o.media_id DESC LIMIT 1"
+        )
+        with self._connect() as connection:
+            self._prepare(connection)
+            row = connection.execute(sql, (label, utc_text(before), deployment)).fetchone()
+        return parse_utc(row[0]) if row else None
+
     def newest_frame(self) -> int:
         """The media id that the log gave last; 0 where it has none."""
         with self._connect() as connection:

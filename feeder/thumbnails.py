@@ -28,8 +28,11 @@ def reduced(path: Path, edge: int = EDGE) -> Image.Image | None:
 def thumbnail(path: Path) -> str:
     """A JPEG data URI of at most 240 x 240 pixels without metadata; "" where the file is gone."""
     image = reduced(path)
-    if image is None:
-        return ""
+    return "" if image is None else data_uri(image)
+
+
+def data_uri(image: Image.Image) -> str:
+    """A picture as a JPEG data URI without metadata."""
     image.info = {}  # Pillow would carry a JPEG's comment over
     small = io.BytesIO()
     image.save(small, "JPEG", quality=80, optimize=True)

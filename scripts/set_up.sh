@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes .venv and installs what is pinned for "run", "test" or "export". Says nothing when there
-# is nothing to do, and writes nothing outside the checkout.
+# Makes .venv and installs what is pinned for "run", "test" or "export", and for "test" names what
+# else is missing. Says nothing when there is nothing to do, and writes nothing outside the checkout.
 set -eu
 what=$1
 cd "$(dirname "$0")/.."
@@ -10,6 +10,7 @@ test) list=requirements/test.lock ;;
 export) list=requirements/export.txt ;;
 *) echo "usage: set_up.sh run|test|export" >&2; exit 2 ;;
 esac
+[ "$what" = test ] && scripts/test_programs.sh list
 stamp=.venv/installed-$what
 [ -f "$stamp" ] && cmp -s "$list" "$stamp" && exit 0
 
