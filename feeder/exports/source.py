@@ -1,0 +1,71 @@
+"""What a format's writer is given: visits that may be claimed, their frames, and who stands for it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from feeder import __version__
+from feeder.clock import to_local
+from feeder.domain import Visit
+from feeder.export_log import ExportedFrame, ExportLog
+from feeder.exports.claims import Account, Claim
+from feeder.exports.places import Place
+from feeder.settings_sections import ExportSection
+
+SOFTWARE = f"Feeder {__version__}"
+
+_TOGETHER = 500
+"""Visits whose frames are looked up together, and frames asked for in one question."""
+
+Frames = dict[int, ExportedFrame]
+
+
+@dataclass(frozen=True)
+class Source:
+    """`claims` come newest first, can be read once, and fill `account` as they are.
+
+    `places` are those of all cameras that are asked about; `made_at` is the instant (UTC) of the
+    export.
+    """
+
+    claims: Iterator[Claim]
+    log: ExportLog
+    places: dict[str, Place]
+    said: ExportSection
+    account: Account
+    made_at: datetime
+
+    def with_frames(
+        self, wanted: Callable[[Visit], Sequence[int]]
+    ) -> Iterator[tuple[Claim, Frames]]:
+        """Each claim with those of its frames that are wanted and still show an animal."""
+        while batch := list(islice(self.claims, _TOGETHER)):
+            ids = [media_id for claim in batch for media_id in wanted(claim.visit)]
+            found: Frames = {}
+            for start in range(0, len(ids), _TOGETHER):
+                found |= self.log.frames(ids[start : start + _TOGETHER])
+            for claim in batch:
+                yield (
+                    claim,
+                    {
+                        media_id: found[media_id]
+                        for media_id in wanted(claim.visit)
+                        if media_id in found
+                    },
+                )
+
+
+def local_text(instant: datetime, place: Place) -> str:
+    """`2026-05-01T07:30:00+01:00`, as clocks at the camera show it."""
+    return to_local(instant, place.zone).isoformat(timespec="seconds")
+
+
+def all_frames(visit: Visit) -> Sequence[int]:
+    """Every frame of a visit."""
+    return visit.media_ids
+
+
+def telling_frames(visit: Visit) -> Sequence[int]:
+    """A visit's first frame, which gives it its name, and its best one."""
+    return (visit.media_ids[0], visit.best)
