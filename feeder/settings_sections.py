@@ -395,8 +395,8 @@ class ExportSection(Section):
         2,
         ge=0,
         le=6,
-        description="decimals of latitude and longitude; 2 is about a kilometre, for a feeder hangs "
-        "where somebody lives",
+        description="decimals of latitude and longitude; 2 is about a kilometre, for a feeder "
+        "hangs where somebody lives",
     )
     license: Literal["CC0-1.0", "CC-BY-4.0", "CC-BY-NC-4.0"] | None = Field(
         None,

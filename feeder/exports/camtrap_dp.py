@@ -20,7 +20,7 @@ from feeder.exports.cells import Cell, Sheet, text
 from feeder.exports.claims import Claim, Form, Taxon
 from feeder.exports.pictures import Pictures
 from feeder.exports.places import Place
-from feeder.exports.source import Source, all_frames, local_text
+from feeder.exports.source import Source, all_frames, local_text, named_by
 from feeder.exports.whole import whole_folder
 
 FORM = Form(only_named=True, needs_coordinates=True)
@@ -153,7 +153,7 @@ def _media(claim: Claim, frame: ExportedFrame, source: Source, is_public: bool) 
     }
 
 
-def _seen(claim: Claim, source: Source) -> Row:
+def _seen(claim: Claim) -> Row:
     """What event-level and media-level observations have in common."""
     visit, taxon, place = claim
     return {
@@ -169,12 +169,12 @@ def _seen(claim: Claim, source: Source) -> Row:
 
 def _event(claim: Claim, best: ExportedFrame | None, source: Source) -> Row:
     visit = claim.visit
-    return _seen(claim, source) | {
+    return _seen(claim) | {
         "observationID": f"event-{visit.media_ids[0]}",
         "observationLevel": "event",
         "count": visit.max_n,
         "classificationMethod": "human" if visit.is_by_person else "machine",
-        "classifiedBy": source.said.observer if visit.is_by_person else best and best.classified_by,
+        "classifiedBy": named_by(visit.is_by_person, best, source.said),
         "classificationTimestamp": _instant(best) if best else None,
         "classificationProbability": None if visit.is_by_person else round(visit.confidence, 4),
     }
@@ -183,13 +183,13 @@ def _event(claim: Claim, best: ExportedFrame | None, source: Source) -> Row:
 def _observation(claim: Claim, frame: ExportedFrame, source: Source) -> Row:
     probability = frame.probability
     return (
-        _seen(claim, source)
+        _seen(claim)
         | {
             "observationID": f"media-{frame.media_id}",
             "mediaID": str(frame.media_id),
             "observationLevel": "media",
             "classificationMethod": "human" if frame.is_by_person else "machine",
-            "classifiedBy": source.said.observer if frame.is_by_person else frame.classified_by,
+            "classifiedBy": named_by(frame.is_by_person, frame, source.said),
             "classificationTimestamp": _instant(frame),
             "classificationProbability": None if probability is None else round(probability, 4),
         }

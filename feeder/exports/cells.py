@@ -1,13 +1,13 @@
 """Cells of CSV files: text that a spreadsheet takes for text, and nothing for a command.
 
 Names of species, cameras and places are whatever people or files call them. A spreadsheet computes
-a cell that begins with `=`, `+`, `-` or `@`, some also one that begins with a tab or a quote mark of
-its own; so text that does gets an apostrophe before it, as spreadsheets mark text themselves.
-Numbers are written as numbers and left alone. Source: OWASP's "CSV Injection".
+a cell that begins with `=`, `+`, `-` or `@`, blanks and quotation marks before it or not; so text
+that does gets an apostrophe before it, as spreadsheets mark text themselves. Numbers are written
+as numbers and left alone. Source: OWASP's "CSV Injection".
 """
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from feeder.plain_text import plain
@@ -54,8 +54,3 @@ class Sheet:
             raise KeyError(f"no such columns: {sorted(unknown)}")
         self._writer.writerow([cell(row.get(column)) for column in self._columns])
         self.rows += 1
-
-
-def joined(values: Iterable[object]) -> str:
-    """Values in one cell, with blanks between."""
-    return " ".join(map(str, values))

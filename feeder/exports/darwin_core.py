@@ -17,7 +17,7 @@ from feeder.clock import utc_text
 from feeder.export_log import ExportedFrame
 from feeder.exports.cells import Cell, Sheet
 from feeder.exports.claims import Claim, Form
-from feeder.exports.source import SOFTWARE, Frames, Source, local_text, telling_frames
+from feeder.exports.source import SOFTWARE, Frames, Source, local_text, named_by, telling_frames
 from feeder.exports.whole import whole_files
 from feeder.plain_text import plain
 
@@ -83,7 +83,6 @@ def write(path: Path, source: Source) -> list[Path]:
 def _row(claim: Claim, frames: Frames, source: Source) -> dict[str, Cell]:
     visit, taxon, place = claim
     said = source.said
-    latitude, longitude = place.degrees
     best = frames.get(visit.best)
     has_place = place.latitude is not None
     return {
@@ -114,7 +113,7 @@ def _row(claim: Claim, frames: Frames, source: Source) -> dict[str, Cell]:
         "coordinateUncertaintyInMeters": place.uncertainty if has_place else None,
         "coordinatePrecision": place.precision if has_place else None,
         "verbatimIdentification": visit.label.name,
-        "identifiedBy": said.observer if visit.is_by_person else best and best.classified_by,
+        "identifiedBy": named_by(visit.is_by_person, best, said),
         "dateIdentified": utc_text(best.classified_at)[:10] if best else None,
         "identificationVerificationStatus": (
             "verified using recorded media" if visit.is_by_person else "unverified"

@@ -1,4 +1,4 @@
-"""What a format's writer is given: visits that may be claimed, their frames, and who stands for it."""
+"""What a format's writer is given: visits that may be claimed, their frames, who stands for it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -59,6 +59,13 @@ class Source:
 def local_text(instant: datetime, place: Place) -> str:
     """`2026-05-01T07:30:00+01:00`, as clocks at the camera show it."""
     return to_local(instant, place.zone).isoformat(timespec="seconds")
+
+
+def named_by(is_by_person: bool, frame: ExportedFrame | None, said: ExportSection) -> str | None:
+    """Who named it: the configured observer for a person, whoever it was, or the model."""
+    if is_by_person:
+        return said.observer
+    return frame.classified_by if frame else None
 
 
 def all_frames(visit: Visit) -> Sequence[int]:
