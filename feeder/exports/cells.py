@@ -1,9 +1,9 @@
 """Cells of CSV files: text that a spreadsheet takes for text, and nothing for a command.
 
 Names of species, cameras and places are whatever people or files call them. A spreadsheet computes
-a cell that begins with `=`, `+`, `-` or `@`, blanks and quotation marks before it or not; so text
-that does gets an apostrophe before it, as spreadsheets mark text themselves. Numbers are written
-as numbers and left alone. Source: OWASP's "CSV Injection".
+a cell that begins with `=`, `+`, `-` or `@`; so text that does gets an apostrophe before it, as
+spreadsheets mark text themselves. Numbers are written as numbers and left alone. Source: OWASP's
+"CSV Injection".
 """
 
 import csv
@@ -21,12 +21,17 @@ _COMPUTED = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 def text(value: str) -> str:
     """Text in one line, without control characters, that no spreadsheet computes."""
     one_line = plain(" ".join(value.split()))
-    return f"'{one_line}" if one_line.lstrip("'\" ").startswith(_COMPUTED) else one_line
+    return f"'{one_line}" if one_line.startswith(_COMPUTED) else one_line
+
+
+def unquoted(value: str) -> str:
+    """The same without quotation marks, for readers that know none within a cell."""
+    return text(value.replace('"', "'"))
 
 
 def bare(value: str) -> str:
-    """The same without commas and quotation marks, for readers that know no quoting."""
-    return text(value.replace('"', "'").replace(",", ";"))
+    """The same without commas, too, for readers that know no quoting."""
+    return unquoted(value.replace(",", ";"))
 
 
 def cell(value: Cell) -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from feeder.clock import to_local
 from feeder.exports import parts
-from feeder.exports.cells import Sheet, bare
+from feeder.exports.cells import Sheet, unquoted
 from feeder.exports.claims import Claim, Form
 from feeder.exports.source import SOFTWARE, Source
 from feeder.exports.whole import whole_files
@@ -59,11 +59,11 @@ def write(
                     {
                         "Taxon name": claim.taxon.name,
                         "Date observed": f"{_local(claim):%Y-%m-%d %H:%M}",
-                        "Description": bare(_description(claim)),
-                        "Place name": bare(claim.place.name),
+                        "Description": unquoted(_description(claim)),
+                        "Place name": unquoted(claim.place.name),
                         "Latitude / y coord / northing": latitude,
                         "Longitude / x coord / easting": longitude,
-                        "Tags": "bird feeder; automatic camera",
+                        "Tags": "bird feeder, automatic camera",
                         "Geoprivacy": geoprivacy,
                     }
                 )

@@ -65,7 +65,7 @@ def named_by(is_by_person: bool, frame: ExportedFrame | None, said: ExportSectio
     """Who named it: the configured observer for a person, whoever it was, or the model."""
     if is_by_person:
         return said.observer
-    return frame.classified_by if frame else None
+    return f"Feeder, model {frame.classified_by}" if frame else None
 
 
 def all_frames(visit: Visit) -> Sequence[int]:
