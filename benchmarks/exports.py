@@ -21,10 +21,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from feeder.clock import utc_text
 from feeder.log_file import open_for_writing
+
+ROOT = Path(__file__).resolve().parents[1]
 
 FIRST = datetime(2023, 5, 1, tzinfo=UTC)
 BETWEEN = timedelta(minutes=6)
