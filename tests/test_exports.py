@@ -314,6 +314,11 @@ def test_the_datasette_is_one_to_browse(awkward: Export, tmp_path: Path) -> None
     with closing(sqlite3.connect(tmp_path / "garden birds.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+        keys = [
+            row[3:5]
+            for name in tables
+            for row in database.execute(f"PRAGMA foreign_key_list({name})")
+        ]
         there = {
             name: {row[1] for row in database.execute(f"PRAGMA table_info({name})")}
             for name in tables
@@ -328,6 +333,8 @@ def test_the_datasette_is_one_to_browse(awkward: Export, tmp_path: Path) -> None
             "SELECT count(*) FROM visit LEFT JOIN sighting ON visit.visit_id = sighting.visit_id"
             " AND is_best = 1 WHERE media_id IS NULL"
         ).fetchone()
+    # With the column they refer to written out: Datasette breaks on a page without.
+    assert sorted(keys) == [(one, one) for one in ("deployment_id", "species_id", "visit_id")]
     assert there.keys() == {"visit", "sighting", "species", "deployment"}
     for table, about in tables.items():
         assert {*about.get("facets", ()), *about.get("columns", {}), *about.get("units", {})} <= (

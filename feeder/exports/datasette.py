@@ -20,6 +20,7 @@ from feeder.exports.whole import whole_files
 
 FORM = Form()
 
+# Datasette labels a foreign key only where the column that it refers to is written out.
 _SCHEMA = """
 CREATE TABLE species (
     species_id       INTEGER PRIMARY KEY,
@@ -41,8 +42,8 @@ CREATE TABLE deployment (
 ) STRICT;
 CREATE TABLE visit (
     visit_id         TEXT PRIMARY KEY,
-    species_id       INTEGER NOT NULL REFERENCES species,
-    deployment_id    INTEGER NOT NULL REFERENCES deployment,
+    species_id       INTEGER NOT NULL REFERENCES species (species_id),
+    deployment_id    INTEGER NOT NULL REFERENCES deployment (deployment_id),
     event_start      TEXT NOT NULL,
     event_end        TEXT NOT NULL,
     local_date       TEXT NOT NULL,
@@ -54,7 +55,7 @@ CREATE TABLE visit (
 ) STRICT;
 CREATE TABLE sighting (
     media_id         INTEGER PRIMARY KEY,
-    visit_id         TEXT NOT NULL REFERENCES visit,
+    visit_id         TEXT NOT NULL REFERENCES visit (visit_id),
     timestamp        TEXT NOT NULL,
     is_best          INTEGER NOT NULL,
     classification_method TEXT NOT NULL,
