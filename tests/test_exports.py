@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from feeder.cli import app
 from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, Visit
 from feeder.errors import FeederError
-from feeder.exports import cells, whole
+from feeder.exports import cells, source, whole
 from feeder.exports.claims import Account, Form, Reason, Rules, Taxon, claims, taxon
 from feeder.exports.places import Place
 from feeder.exports.whole import ExportError
@@ -107,6 +107,16 @@ def test_visits_and_not_frames_are_counted(awkward: Export, tmp_path: Path) -> N
         frames = {row["media_id"]: row for row in csv.DictReader(file)}
     assert frames["16"]["label"] == "European Robin" and frames["16"]["read_as_such"] == "false"
     assert frames["16"]["classification_probability"] == ""
+
+
+def test_how_many_frames_are_looked_up_together_changes_nothing(
+    awkward: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A visit whose frames fill several questions is written like any other."""
+    awkward("csv", tmp_path / "f.csv", "--frames")
+    monkeypatch.setattr(source, "_TOGETHER", 2)
+    awkward("csv", tmp_path / "g.csv", "--frames")
+    assert (tmp_path / "f.csv").read_bytes() == (tmp_path / "g.csv").read_bytes()
 
 
 def test_only_what_people_confirmed_where_that_is_asked(awkward: Export, tmp_path: Path) -> None:

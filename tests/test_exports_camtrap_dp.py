@@ -1,7 +1,9 @@
 """Camera Trap Data Packages, against the profile of 1.0 and the tables that it documents."""
 
 import csv
+import hashlib
 import json
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,18 @@ from PIL import Image
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
+from feeder.domain import (
+    Candidate,
+    Frame,
+    ObservationType,
+    Prediction,
+    SettledPath,
+    TimeSource,
+)
+from feeder.exports.pictures import Pictures
 from feeder.exports.whole import ExportError
+from feeder.picture_log import PictureLog
+from feeder.places import Places
 from tests import exports
 from tests.exports import Export
 from tests.sightings import ROBIN
@@ -125,11 +138,43 @@ def test_pictures_are_copied_without_what_a_camera_wrote(site: Site, tmp_path: P
     assert there == {"1.jpg", "3.jpg", "4.jpg"}
     with Image.open(tmp_path / "package" / "media" / "1.jpg") as copied:
         assert not copied.getexif() and "comment" not in copied.info
-        assert copied.size == (64, 64)
+        assert copied.size == (320, 240)
     with pytest.raises(ExportError, match="already"):
         export("camtrap-dp", tmp_path / "package")
     assert export("camtrap-dp", tmp_path / "package", "--force")["visits"] == 5
     assert not (tmp_path / "package" / "media").exists()
+
+
+def test_where_a_camera_stands_stays_out_of_its_pictures(site: Site, tmp_path: Path) -> None:
+    """A picture with a GPS position, a comment and an orientation is copied upright, without."""
+    path = site.deployment.folder / "gps.jpg"
+    written = Image.Exif()
+    written[0x0112] = 6  # to be turned by a quarter
+    written.get_ifd(0x8825)[1] = "N"
+    Image.new("RGB", (80, 60)).save(path, exif=written, comment=b"Ada's garden")
+    found, data = path.stat(), path.read_bytes()
+    named = Candidate(ROBIN, 0.9, 0.3)
+    site.logbook.register_vocabulary("robins", [ROBIN])
+    site.logbook.append(
+        Frame(
+            SettledPath(site.deployment, path, found.st_size, found.st_mtime_ns),
+            hashlib.sha256(data).hexdigest(), site.now, TimeSource.EXIF, "image/jpeg", 60, 80,
+        ),
+        Prediction(ObservationType.ANIMAL, "", (named,), named, vocabulary_digest="robins"),
+    )  # fmt: skip
+    site.logbook.commit()
+    log = PictureLog.open(site.settings.database, writable=False)
+    pictures = Pictures(log, Places.of(site.settings), 10**6, 10**6)
+    assert pictures.copy(1, tmp_path / "copy.jpg")
+    assert b"Ada" in data and b"Exif" in data
+    copied = (tmp_path / "copy.jpg").read_bytes()
+    assert b"Ada" not in copied and b"Exif" not in copied
+    with Image.open(tmp_path / "copy.jpg") as image:
+        assert image.size == (60, 80)
+    path.write_bytes(data + b"another by now")
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert not pictures.copy(1, tmp_path / "second.jpg")
+    log.close()
 
 
 def test_a_wrong_package_is_found_wrong(awkward: Export, tmp_path: Path) -> None:

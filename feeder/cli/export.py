@@ -1,5 +1,6 @@
 """`feeder export`: visits for spreadsheets, eBird, GBIF, camera-trap tools and others."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +30,7 @@ from feeder.visit_history import VisitQuery
 
 Write = Callable[[Source], list[Path]]
 
-FILE = click.Path(path_type=Path, dir_okay=True, resolve_path=False)
+TARGET = click.Path(path_type=Path)
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
     """The command with the shared options as one `Asked`."""
 
     def run(path: Path, **chosen: Any) -> None:
+        for target in chosen.keys() & {"file", "folder"}:
+            chosen[target] = Path(os.path.abspath(chosen[target]))
         shared = {key: chosen.pop(key) for key in Asked.__dataclass_fields__ if key in chosen}
         command(Asked(config=path, **shared), **chosen)
 
@@ -124,7 +127,7 @@ EXAMPLES = {
 
 
 @claiming
-@click.argument("file", type=FILE)
+@click.argument("file", type=TARGET)
 @click.option("--frames", is_flag=True, help="The frames of those visits, a row each.")
 def csv(asked: Asked, file: Path, frames: bool) -> None:
     """Writes visits as CSV, newest first.
@@ -136,7 +139,7 @@ def csv(asked: Asked, file: Path, frames: bool) -> None:
 
 
 @claiming
-@click.argument("file", type=FILE)
+@click.argument("file", type=TARGET)
 @click.option("--frames", is_flag=True, help="The frames of those visits, a row each.")
 def parquet(asked: Asked, file: Path, frames: bool) -> None:
     """Writes visits as Apache Parquet; needs pyarrow."""
@@ -148,7 +151,7 @@ def parquet(asked: Asked, file: Path, frames: bool) -> None:
 
 
 @claiming
-@click.argument("file", type=FILE)
+@click.argument("file", type=TARGET)
 def ebird_(asked: Asked, file: Path) -> None:
     """Writes checklists in eBird's Record Format (Extended).
 
@@ -161,7 +164,7 @@ def ebird_(asked: Asked, file: Path) -> None:
 
 
 @claiming
-@click.argument("file", type=FILE)
+@click.argument("file", type=TARGET)
 def darwin_core_(asked: Asked, file: Path) -> None:
     """Writes a Darwin Core archive, as GBIF takes it.
 
@@ -172,7 +175,7 @@ def darwin_core_(asked: Asked, file: Path) -> None:
 
 
 @claiming
-@click.argument("folder", type=FILE)
+@click.argument("folder", type=TARGET)
 @click.option("--pictures", is_flag=True, help="Copy the pictures, without their metadata.")
 def camtrap_dp_(asked: Asked, folder: Path, pictures: bool) -> None:
     """Writes a Camera Trap Data Package (Camtrap DP 1.0).
@@ -195,7 +198,7 @@ def camtrap_dp_(asked: Asked, folder: Path, pictures: bool) -> None:
 
 
 @claiming
-@click.argument("file", type=FILE)
+@click.argument("file", type=TARGET)
 @click.option(
     "--geoprivacy",
     type=click.Choice(["open", "obscured", "private"]),
@@ -226,7 +229,7 @@ def inaturalist_(asked: Asked, file: Path, geoprivacy: inaturalist.Geoprivacy, r
 
 
 @claiming
-@click.argument("file", type=FILE)
+@click.argument("file", type=TARGET)
 @click.option("--coordinates", is_flag=True, help="Tell where cameras are, rounded.")
 def datasette_(asked: Asked, file: Path, coordinates: bool) -> None:
     """Writes an SQLite database to publish, as Datasette does.

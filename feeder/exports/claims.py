@@ -18,7 +18,7 @@ _SPECIES = re.compile(r"[A-Z][a-z-]+ [a-z][a-z-]+( [a-z][a-z-]+)?")
 _HIGHER = re.compile(r"[A-Z][a-z-]+")
 _CLASSES = {Kind.BIRD: "Aves", Kind.MAMMAL: "Mammalia"}
 _ENDINGS = {"idae": "family", "inae": "subfamily", "formes": "order"}
-_HUMAN = "Homo sapiens"
+_HUMAN = "homo sapiens"
 
 
 class Reason(StrEnum):
@@ -28,6 +28,7 @@ class Reason(StrEnum):
     UNSURE = "not sure enough"
     UNCONFIRMED = "not confirmed by a person"
     HUMAN = "of people"
+    BLANK = "of nothing"
     UNNAMED = "without a scientific name"
     NO_SPECIES = "not told apart to a species"
     NO_BIRD = "of other animals than birds"
@@ -150,8 +151,10 @@ def _reason(
 ) -> Reason | None:
     """Why a visit may not be claimed; None where it may."""
     kind = visit.label.kind
-    if kind in (Kind.HUMAN, Kind.BLANK) or named.verbatim == _HUMAN:
+    if kind is Kind.HUMAN or named.verbatim.casefold().startswith(_HUMAN):
         return Reason.HUMAN
+    if kind is Kind.BLANK:
+        return Reason.BLANK
     if not visit.trusted or place is None:  # a camera's place is dated by its frames
         return Reason.UNDATED
     if not visit.is_by_person:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 
 from feeder import __version__
 from feeder.clock import to_local
@@ -16,7 +15,7 @@ from feeder.settings_sections import ExportSection
 SOFTWARE = f"Feeder {__version__}"
 
 _TOGETHER = 500
-"""Visits whose frames are looked up together, and frames asked for in one question."""
+"""Frames that are looked up together, and visits at most that wait for it."""
 
 Frames = dict[int, ExportedFrame]
 
@@ -40,20 +39,25 @@ class Source:
         self, wanted: Callable[[Visit], Sequence[int]]
     ) -> Iterator[tuple[Claim, Frames]]:
         """Each claim with those of its frames that are wanted and still show an animal."""
-        while batch := list(islice(self.claims, _TOGETHER)):
-            ids = [media_id for claim in batch for media_id in wanted(claim.visit)]
-            found: Frames = {}
-            for start in range(0, len(ids), _TOGETHER):
-                found |= self.log.frames(ids[start : start + _TOGETHER])
-            for claim in batch:
-                yield (
-                    claim,
-                    {
-                        media_id: found[media_id]
-                        for media_id in wanted(claim.visit)
-                        if media_id in found
-                    },
-                )
+        waiting: list[tuple[Claim, Sequence[int]]] = []
+        count = 0
+        for claim in self.claims:
+            waiting.append((claim, wanted(claim.visit)))
+            count += len(waiting[-1][1])
+            if count >= _TOGETHER or len(waiting) == _TOGETHER:
+                yield from self._looked_up(waiting)
+                waiting, count = [], 0
+        yield from self._looked_up(waiting)
+
+    def _looked_up(
+        self, waiting: list[tuple[Claim, Sequence[int]]]
+    ) -> Iterator[tuple[Claim, Frames]]:
+        ids = [media_id for _, wanted in waiting for media_id in wanted]
+        found: Frames = {}
+        for start in range(0, len(ids), _TOGETHER):
+            found |= self.log.frames(ids[start : start + _TOGETHER])
+        for claim, wanted in waiting:
+            yield claim, {media_id: found[media_id] for media_id in wanted if media_id in found}
 
 
 def local_text(instant: datetime, place: Place) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from feeder.errors import FeederError
 
+_HIDDEN = ".feeder-export."
+
 
 class ExportError(FeederError):
     """An export that cannot be written, and why."""
@@ -28,8 +30,8 @@ def refuse_existing(path: Path, *, force: bool, marker: str = "") -> None:
         if not path.parent.is_dir():
             raise ExportError(f"There is no folder {path.parent}.", "Make it, or name another.")
         return
-    if path.is_symlink() or path.is_dir() != bool(marker):
-        kind = "folder" if marker else "file"
+    kind = "folder" if marker else "file"
+    if path.is_symlink() or not (path.is_dir() if marker else path.is_file()):
         raise ExportError(f"{path} is there, and is no {kind}.", "Name another.")
     if not force:
         raise ExportError(f"{path} is there already.", "--force replaces it.")
@@ -68,7 +70,7 @@ def _take_place(made: Path, path: Path) -> None:
     if not path.is_dir():
         os.rename(made, path)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    aside = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=path.parent))
     os.rename(path, aside / path.name)
     try:
         os.rename(made, path)
@@ -81,7 +83,7 @@ def _take_place(made: Path, path: Path) -> None:
 
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    made = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=path.parent))
     try:
         yield made
     finally:
