@@ -24,7 +24,6 @@ class Camera:
     longitude: float | None
     began: datetime
     ended: datetime
-    frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,12 @@ class ExportLog(OpenLog):
     def cameras(self) -> dict[str, Camera]:
         """The cameras that have dated frames, by name."""
         rows = self._read(
-            "SELECT location_name, latitude, longitude, min(timestamp), max(timestamp), count(*)"
+            "SELECT location_name, latitude, longitude, min(timestamp), max(timestamp)"
             " FROM deployment JOIN media USING (deployment_id) WHERE timestamp_trusted = 1"
             " GROUP BY deployment_id ORDER BY deployment_id"
         )
         return {
-            row[0]: Camera(row[0], row[1], row[2], parse_utc(row[3]), parse_utc(row[4]), row[5])
+            row[0]: Camera(row[0], row[1], row[2], parse_utc(row[3]), parse_utc(row[4]))
             for row in rows
         }
 

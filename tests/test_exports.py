@@ -163,6 +163,16 @@ def test_nothing_is_replaced_without_being_asked(awkward: Export, tmp_path: Path
     assert not [left for left in tmp_path.iterdir() if left.name.startswith(".")]
 
 
+def test_an_export_never_replaces_what_the_feeder_keeps(awkward: Export, tmp_path: Path) -> None:
+    """Not the log, not the settings, and be it asked for."""
+    before = (tmp_path / "data" / "feeder.db").read_bytes()
+    for own in ("data/feeder.db", "config.toml"):
+        for name in ("datasette", "csv"):
+            with pytest.raises(ExportError, match="itself keeps"):
+                awkward(name, tmp_path / own, "--force")
+    assert (tmp_path / "data" / "feeder.db").read_bytes() == before
+
+
 def test_a_failed_export_leaves_what_was_there(tmp_path: Path) -> None:
     """Whatever goes wrong on the way, the old file stays and no half of a new one is left."""
     path, folder = tmp_path / "v.csv", tmp_path / "package"

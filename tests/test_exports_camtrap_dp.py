@@ -133,7 +133,7 @@ def test_pictures_are_copied_without_what_a_camera_wrote(site: Site, tmp_path: P
     media = {row["mediaID"]: row for row in table(tmp_path / "package", "media")}
     public = {key for key, row in media.items() if row["filePublic"] == "true"}
     assert public == {"1", "3", "4"} and str(hidden) in media
-    assert account["notes"] == ["1 pictures that may show somebody were not copied"]
+    assert account["notes"] == ["not copied, because they may show somebody: 1 of the pictures"]
     there = {one.name for one in (tmp_path / "package" / "media").iterdir()}
     assert there == {"1.jpg", "3.jpg", "4.jpg"}
     with Image.open(tmp_path / "package" / "media" / "1.jpg") as copied:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import click
 from feeder import config, visit_history
 from feeder.cli.output import err, examples, note, percent, say, write_json
 from feeder.cli.selection import known_vocabulary, peeked, select, selecting
+from feeder.clock import Clock
 from feeder.config import Settings
 from feeder.domain import Visit
 from feeder.export_log import ExportLog
@@ -21,7 +21,7 @@ from feeder.exports.claims import Account, Form, Reason, Rules, claims
 from feeder.exports.pictures import Pictures
 from feeder.exports.places import places
 from feeder.exports.source import Source
-from feeder.exports.whole import refuse_existing
+from feeder.exports.whole import ExportError, refuse_existing
 from feeder.picture_log import PictureLog
 from feeder.places import Places
 from feeder.query_terms import groups
@@ -70,8 +70,11 @@ def export() -> None:
     """
 
 
-def claiming(command: Callable[..., Any]) -> click.Command:
-    """Makes a command of a format, with the options that all formats share."""
+def claiming(name: str, *lines: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Makes a function the command of a format, with the options that all formats share.
+
+    `lines` are examples of it.
+    """
     options = (
         click.option(
             "--confidence",
@@ -88,11 +91,12 @@ def claiming(command: Callable[..., Any]) -> click.Command:
         click.option("--json", "as_json", is_flag=True, help="Say as JSON what was written."),
         click.pass_obj,
     )
-    wrapped = selecting(
-        reduce(lambda inner, option: option(inner), reversed(options), _asking(command))
-    )
-    name = command.__name__.rstrip("_").replace("_", "-")
-    return export.command(name, epilog=examples(*EXAMPLES[name]))(wrapped)
+
+    def made(write: Callable[..., None]) -> click.Command:
+        run = reduce(lambda inner, option: option(inner), reversed(options), _asking(write))
+        return export.command(name, epilog=examples(*lines))(selecting(run))
+
+    return made
 
 
 def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,27 +113,10 @@ def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-EXAMPLES = {
-    "csv": ("feeder export csv visits.csv", "feeder export csv frames.csv --frames"),
-    "parquet": ("feeder export parquet visits.parquet --since 2026-01-01",),
-    "ebird": ("feeder export ebird may.csv --since 2026-05-01 --until 2026-05-31 --confirmed",),
-    "darwin-core": ("feeder export darwin-core visits.zip --decimals 3",),
-    "camtrap-dp": (
-        "feeder export camtrap-dp package --pictures",
-        "frictionless validate package/datapackage.json",
-    ),
-    "inaturalist": ("feeder export inaturalist may.csv --since 2026-05-01 --confirmed",),
-    "datasette": (
-        "feeder export datasette visits.db",
-        "datasette visits.db -m visits.metadata.json",
-    ),
-}
-
-
-@claiming
+@claiming("csv", "feeder export csv visits.csv", "feeder export csv frames.csv --frames")
 @click.argument("file", type=TARGET)
 @click.option("--frames", is_flag=True, help="The frames of those visits, a row each.")
-def csv(asked: Asked, file: Path, frames: bool) -> None:
+def to_csv(asked: Asked, file: Path, frames: bool) -> None:
     """Writes visits as CSV, newest first.
 
     A name that a spreadsheet would compute, because it begins with = + - or @, gets an apostrophe
@@ -138,10 +125,10 @@ def csv(asked: Asked, file: Path, frames: bool) -> None:
     _export(asked, file, "csv", tables.FORM, lambda one: tables.write_csv(file, one, frames=frames))
 
 
-@claiming
+@claiming("parquet", "feeder export parquet visits.parquet --since 2026-01-01")
 @click.argument("file", type=TARGET)
 @click.option("--frames", is_flag=True, help="The frames of those visits, a row each.")
-def parquet(asked: Asked, file: Path, frames: bool) -> None:
+def to_parquet(asked: Asked, file: Path, frames: bool) -> None:
     """Writes visits as Apache Parquet; needs pyarrow."""
 
     def write(source: Source) -> list[Path]:
@@ -150,9 +137,9 @@ def parquet(asked: Asked, file: Path, frames: bool) -> None:
     _export(asked, file, "parquet", tables.FORM, write)
 
 
-@claiming
+@claiming("ebird", "feeder export ebird may.csv --since 2026-05-01 --until 2026-05-31 --confirmed")
 @click.argument("file", type=TARGET)
-def ebird_(asked: Asked, file: Path) -> None:
+def to_ebird(asked: Asked, file: Path) -> None:
     """Writes checklists in eBird's Record Format (Extended).
 
     One checklist a camera and day: Incidental and incomplete, with X for present, for nobody
@@ -163,9 +150,9 @@ def ebird_(asked: Asked, file: Path) -> None:
     _export(asked, file, "ebird", ebird.FORM, lambda one: ebird.write(file, one, force=asked.force))
 
 
-@claiming
+@claiming("darwin-core", "feeder export darwin-core visits.zip --decimals 3")
 @click.argument("file", type=TARGET)
-def darwin_core_(asked: Asked, file: Path) -> None:
+def to_darwin_core(asked: Asked, file: Path) -> None:
     """Writes a Darwin Core archive, as GBIF takes it.
 
     A zip of occurrences with basisOfRecord MachineObservation. What was not told apart to a species
@@ -174,10 +161,14 @@ def darwin_core_(asked: Asked, file: Path) -> None:
     _export(asked, file, "darwin-core", darwin_core.FORM, lambda one: darwin_core.write(file, one))
 
 
-@claiming
+@claiming(
+    "camtrap-dp",
+    "feeder export camtrap-dp package --pictures",
+    "frictionless validate package/datapackage.json",
+)
 @click.argument("folder", type=TARGET)
 @click.option("--pictures", is_flag=True, help="Copy the pictures, without their metadata.")
-def camtrap_dp_(asked: Asked, folder: Path, pictures: bool) -> None:
+def to_camtrap_dp(asked: Asked, folder: Path, pictures: bool) -> None:
     """Writes a Camera Trap Data Package (Camtrap DP 1.0).
 
     A folder with the tables deployments, media and observations. Cameras need latitude and
@@ -197,7 +188,7 @@ def camtrap_dp_(asked: Asked, folder: Path, pictures: bool) -> None:
     _export(asked, folder, "camtrap-dp", camtrap_dp.FORM, write, marker=camtrap_dp.DESCRIPTOR)
 
 
-@claiming
+@claiming("inaturalist", "feeder export inaturalist may.csv --since 2026-05-01 --confirmed")
 @click.argument("file", type=TARGET)
 @click.option(
     "--geoprivacy",
@@ -213,7 +204,7 @@ def camtrap_dp_(asked: Asked, folder: Path, pictures: bool) -> None:
     show_default=True,
     help="Rows in a file; more go into FILE-2 and so on.",
 )
-def inaturalist_(asked: Asked, file: Path, geoprivacy: inaturalist.Geoprivacy, rows: int) -> None:
+def to_inaturalist(asked: Asked, file: Path, geoprivacy: inaturalist.Geoprivacy, rows: int) -> None:
     """Writes the CSV that iNaturalist imports.
 
     Only what was told apart to a species. iNaturalist is for what people stand for, and wants
@@ -228,10 +219,12 @@ def inaturalist_(asked: Asked, file: Path, geoprivacy: inaturalist.Geoprivacy, r
     _export(asked, file, "inaturalist", inaturalist.FORM, write)
 
 
-@claiming
+@claiming(
+    "datasette", "feeder export datasette visits.db", "datasette visits.db -m visits.metadata.json"
+)
 @click.argument("file", type=TARGET)
 @click.option("--coordinates", is_flag=True, help="Tell where cameras are, rounded.")
-def datasette_(asked: Asked, file: Path, coordinates: bool) -> None:
+def to_datasette(asked: Asked, file: Path, coordinates: bool) -> None:
     """Writes an SQLite database to publish, as Datasette does.
 
     Tables visit, sighting, species and deployment, and beside it a metadata file with titles, units
@@ -261,6 +254,9 @@ def _export(
     """Writes the visits that were asked about to `target`, and says what was written."""
     refuse_existing(target, force=asked.force, marker=marker)
     settings = config.load(asked.config)
+    for own in (settings.database, settings.path, settings.own_labels):
+        if target.exists() and own.exists() and target.samefile(own):
+            raise ExportError(f"{target} is what Feeder itself keeps.", "Name another file.")
     vocabulary = known_vocabulary(settings)
     chosen = select(settings, vocabulary, asked.since, asked.until, asked.species, asked.deployment)
     said = settings.export
@@ -278,7 +274,7 @@ def _export(
             about = {
                 name: place for name, place in where.items() if asked.deployment in (None, name)
             }
-            files = write(Source(found, log, about, said, account, datetime.now(UTC)))
+            files = write(Source(found, log, about, said, account, Clock().now()))
     if asked.as_json:
         write_json(_as_json(what, files, account))
     else:

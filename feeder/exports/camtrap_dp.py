@@ -102,7 +102,7 @@ def write(path: Path, source: Source, *, pictures: Pictures | None = None) -> li
     }
     if found.hidden:
         source.account.notes.append(
-            f"{found.hidden} pictures that may show somebody were not copied"
+            f"not copied, because they may show somebody: {found.hidden} of the pictures"
         )
     return [path]
 
