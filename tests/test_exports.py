@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks import exports as benchmark
 from feeder.cli import app
 from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, Visit
 from feeder.errors import FeederError
@@ -23,7 +24,7 @@ from feeder.exports import cells, source, whole
 from feeder.exports.claims import Account, Form, Reason, Rules, Taxon, claims, taxon
 from feeder.exports.places import Place
 from feeder.exports.whole import ExportError
-from tests.exports import DOVE, GERTRUDE, HOSTILE, NEVER, PERSON, WOODPECKER, Export
+from tests.exports import DOVE, GERTRUDE, HOSTILE, NEVER, PERSON, WOODPECKER, Export, exporter
 from tests.sightings import ROBIN, SQUIRREL, START
 
 FORMATS = {
@@ -393,3 +394,13 @@ def test_there_must_be_a_log(write_config: Callable[..., Path], tmp_path: Path) 
             ["--config", str(path), "export", "csv", str(tmp_path / "v.csv")],
             catch_exceptions=False,
         )
+
+
+def test_the_benchmarks_log_has_the_visits_it_is_asked_for(
+    write_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    """So many, each of two frames."""
+    benchmark.make_log(tmp_path / "data" / "feeder.db", 20)
+    path = write_config(model='bundle = "starter"')
+    account = exporter(path)("csv", tmp_path / "f.csv", "--frames")
+    assert (account["visits"], account["rows"]) == (20, {"frames": 40})
