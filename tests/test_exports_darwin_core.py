@@ -4,7 +4,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +13,7 @@ from lxml import etree
 
 from tests import exports
 from tests.exports import DOVE, WOODPECKER, Export
+from tests.sightings import ROBIN
 
 SCHEMAS = Path(__file__).parent / "schemas" / "darwin_core"
 ARCH = "{http://rs.tdwg.org/dwc/text/}"
@@ -123,6 +124,21 @@ def test_an_archive_keeps_its_standard(awkward: Export, tmp_path: Path) -> None:
     assert rows["garden:5"]["identificationVerificationStatus"].startswith("verified")
     assert rows["'@cabin:13"]["decimalLatitude"] == ""
     assert robin["license"].startswith("https://creativecommons.org/licenses/by/4.0")
+
+
+def test_a_confirmed_visit_is_dated_by_the_person(awkward: Export, tmp_path: Path) -> None:
+    """Who confirmed one frame of a visit named it on that day, whichever frame shows it best."""
+    exports.correct(tmp_path / "data" / "feeder.db", 2, ROBIN)
+    today = datetime.now(UTC).date().isoformat()
+    awkward("darwin-core", tmp_path / "d.zip")
+    row = next(row for row in validated(tmp_path / "d.zip") if row["eventID"] == "garden:1")
+    assert row["identificationVerificationStatus"].startswith("verified")
+    assert (row["identifiedBy"], row["dateIdentified"]) == ("Ada Lovelace", today)
+    awkward("camtrap-dp", tmp_path / "package")
+    seen = (tmp_path / "package" / "observations.csv").read_text(encoding="utf-8").splitlines()
+    (event,) = [line for line in seen if line.startswith("event-1,")]
+    assert f",human,Ada Lovelace,{today}" in event
+    assert sum(",human," in line for line in seen if line.startswith("media-")) == 2
 
 
 def test_what_was_not_told_apart_is_its_genus_or_class(awkward: Export, tmp_path: Path) -> None:

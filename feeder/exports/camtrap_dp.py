@@ -20,7 +20,7 @@ from feeder.exports.cells import Cell, Sheet, text
 from feeder.exports.claims import Claim, Form, Taxon
 from feeder.exports.pictures import Pictures
 from feeder.exports.places import Place
-from feeder.exports.source import Source, all_frames, local_text, named_by
+from feeder.exports.source import Source, all_frames, local_text, named_by, telling
 from feeder.exports.whole import whole_folder
 
 FORM = Form(only_named=True, needs_coordinates=True)
@@ -80,7 +80,7 @@ def write(path: Path, source: Source, *, pictures: Pictures | None = None) -> li
             for claim, frames in source.with_frames(all_frames):
                 taxon = claim.taxon
                 found.taxa.setdefault(taxon.name, (taxon, claim.visit.label.name))
-                seen.write(_event(claim, frames.get(claim.visit.best), source))
+                seen.write(_event(claim, telling(claim.visit, frames), source))
                 for frame in frames.values():
                     is_public = _copied(frame, made, pictures, found)
                     media.write(_media(claim, frame, source, is_public))
@@ -167,15 +167,15 @@ def _seen(claim: Claim) -> Row:
     }
 
 
-def _event(claim: Claim, best: ExportedFrame | None, source: Source) -> Row:
+def _event(claim: Claim, named: ExportedFrame | None, source: Source) -> Row:
     visit = claim.visit
     return _seen(claim) | {
         "observationID": f"event-{visit.media_ids[0]}",
         "observationLevel": "event",
         "count": visit.max_n,
         "classificationMethod": "human" if visit.is_by_person else "machine",
-        "classifiedBy": named_by(visit.is_by_person, best, source.said),
-        "classificationTimestamp": _instant(best) if best else None,
+        "classifiedBy": named_by(visit.is_by_person, named, source.said),
+        "classificationTimestamp": _instant(named) if named else None,
         "classificationProbability": None if visit.is_by_person else round(visit.confidence, 4),
     }
 

@@ -17,7 +17,15 @@ from feeder.clock import utc_text
 from feeder.export_log import ExportedFrame
 from feeder.exports.cells import Cell, Sheet
 from feeder.exports.claims import Claim, Form
-from feeder.exports.source import SOFTWARE, Frames, Source, local_text, named_by, telling_frames
+from feeder.exports.source import (
+    SOFTWARE,
+    Frames,
+    Source,
+    local_text,
+    named_by,
+    telling,
+    telling_frames,
+)
 from feeder.exports.whole import whole_files
 from feeder.plain_text import plain
 
@@ -83,7 +91,7 @@ def write(path: Path, source: Source) -> list[Path]:
 def _row(claim: Claim, frames: Frames, source: Source) -> dict[str, Cell]:
     visit, taxon, place = claim
     said = source.said
-    best = frames.get(visit.best)
+    named = telling(visit, frames)
     has_place = place.latitude is not None
     return {
         "occurrenceID": _identifier(visit.visit_id, frames.get(visit.media_ids[0])),
@@ -107,14 +115,14 @@ def _row(claim: Claim, frames: Frames, source: Source) -> dict[str, Cell]:
         "countryCode": said.country,
         "stateProvince": said.state,
         "locality": place.name,
-        "decimalLatitude": place.latitude if has_place else None,
-        "decimalLongitude": place.longitude if has_place else None,
+        "decimalLatitude": place.latitude,
+        "decimalLongitude": place.longitude,
         "geodeticDatum": "EPSG:4326" if has_place else None,
         "coordinateUncertaintyInMeters": place.uncertainty if has_place else None,
         "coordinatePrecision": place.precision if has_place else None,
         "verbatimIdentification": visit.label.name,
-        "identifiedBy": named_by(visit.is_by_person, best, said),
-        "dateIdentified": utc_text(best.classified_at)[:10] if best else None,
+        "identifiedBy": named_by(visit.is_by_person, named, said),
+        "dateIdentified": utc_text(named.classified_at)[:10] if named else None,
         "identificationVerificationStatus": (
             "verified using recorded media" if visit.is_by_person else "unverified"
         ),

@@ -78,5 +78,16 @@ def all_frames(visit: Visit) -> Sequence[int]:
 
 
 def telling_frames(visit: Visit) -> Sequence[int]:
-    """A visit's first frame, which gives it its name, and its best one."""
-    return (visit.media_ids[0], visit.best)
+    """A visit's first frame, which gives it its name, and those that may say who named it."""
+    return visit.media_ids if visit.is_by_person else (visit.media_ids[0], visit.best)
+
+
+def telling(visit: Visit, frames: Frames) -> ExportedFrame | None:
+    """The frame that says by whom and when a visit was named: the best one, or a person's newest.
+
+    None where no such frame shows an animal any more.
+    """
+    if not visit.is_by_person:
+        return frames.get(visit.best)
+    named = [one for one in frames.values() if one.is_by_person and one.label == visit.label.name]
+    return max(named, key=lambda one: one.classified_at, default=None)
