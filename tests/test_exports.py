@@ -165,7 +165,10 @@ def test_nothing_is_replaced_without_being_asked(awkward: Export, tmp_path: Path
 
 
 def test_an_export_never_replaces_what_the_feeder_keeps(awkward: Export, tmp_path: Path) -> None:
-    """Not the log, not the settings, and be it asked for."""
+    """Not the log or the settings, be it asked for; nor are its pictures found as new ones."""
+    (tmp_path / "snapshots").mkdir()
+    with pytest.raises(ExportError, match="taken for new ones"):
+        awkward("camtrap-dp", tmp_path / "snapshots" / "package")
     before = (tmp_path / "data" / "feeder.db").read_bytes()
     for own in ("data/feeder.db", "config.toml"):
         for name in ("datasette", "csv"):

@@ -254,9 +254,7 @@ def _export(
     """Writes the visits that were asked about to `target`, and says what was written."""
     refuse_existing(target, force=asked.force, marker=marker)
     settings = config.load(asked.config)
-    for own in (settings.database, settings.path, settings.own_labels):
-        if target.exists() and own.exists() and target.samefile(own):
-            raise ExportError(f"{target} is what Feeder itself keeps.", "Name another file.")
+    _refuse_own(target, settings)
     vocabulary = known_vocabulary(settings)
     chosen = select(settings, vocabulary, asked.since, asked.until, asked.species, asked.deployment)
     said = settings.export
@@ -279,6 +277,20 @@ def _export(
         write_json(_as_json(what, files, account))
     else:
         _say(files, account, rules)
+
+
+def _refuse_own(target: Path, settings: Settings) -> None:
+    """Raises ExportError for what Feeder itself keeps, and where it looks for pictures."""
+    for own in (settings.database, settings.path, settings.own_labels):
+        if target.exists() and own.exists() and target.samefile(own):
+            raise ExportError(f"{target} is what Feeder itself keeps.", "Name another file.")
+    inside = Path(os.path.realpath(target)).parents
+    for folder in Places.of(settings).roots:
+        if Path(os.path.realpath(folder)) in inside:
+            raise ExportError(
+                f"{target} lies in {folder}, where pictures would be taken for new ones.",
+                "Name another place.",
+            )
 
 
 def _shown(visits: Iterator[Visit]) -> Iterator[Visit]:
