@@ -365,7 +365,7 @@ class AlertsSection(Section):
 
 
 class ExportSection(Section):
-    """What `feeder export` says besides the visits."""
+    """What `feeder export` says besides the visits, and how sure a visit has to be."""
 
     confidence: float = Field(
         0.8,
@@ -373,13 +373,38 @@ class ExportSection(Section):
         le=1,
         description="a visit that no person confirmed needs this mean probability",
     )
-    observer: str | None = Field(None, description="who counts as the observer", examples=["Ada"])
+    observer: str | None = Field(
+        None, min_length=1, description="who stands for what is exported", examples=["Ada"]
+    )
     location: str | None = Field(
-        None, description="the place's name; left out: the camera's", examples=["Home"]
+        None,
+        min_length=1,
+        description="the place's name; left out: the camera's",
+        examples=["Home"],
     )
     country: str | None = Field(
         None, pattern="^[A-Z]{2}$", description="ISO 3166-1, two letters", examples=["IE"]
     )
     state: str | None = Field(
-        None, max_length=3, description="state or province as eBird codes it", examples=["L"]
+        None,
+        pattern="^[A-Z0-9]{1,3}$",
+        description="state or province as eBird codes it, without the country",
+        examples=["L"],
+    )
+    decimals: int = Field(
+        2,
+        ge=0,
+        le=6,
+        description="decimals of latitude and longitude; 2 is about a kilometre, for a feeder "
+        "hangs where somebody lives",
+    )
+    license: Literal["CC0-1.0", "CC-BY-4.0", "CC-BY-NC-4.0"] | None = Field(
+        None,
+        description='"CC0-1.0", "CC-BY-4.0" or "CC-BY-NC-4.0", one of which GBIF asks for; '
+        "left out: none is given",
+        examples=["CC-BY-4.0"],
+    )
+    capture: Literal["activityDetection", "timeLapse"] = Field(
+        "activityDetection",
+        description='what makes your camera take a picture, for Camtrap DP: or "timeLapse"',
     )

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from feeder.clock import Clock
+from tests import exports
 from tests.feeder_process import FeederProcess
 from tests.site import Site
 from tests.tiny_bundle import make_tiny_clip
@@ -145,6 +146,20 @@ def base(full_site: Site) -> Iterator[str]:
     """The address at which `full_site` is served."""
     with full_site.serve() as address:
         yield address
+
+
+@pytest.fixture
+def awkward(write_config: Callable[..., Path]) -> exports.Export:
+    """`feeder export` on a log with everything awkward in it, of two cameras in Dublin."""
+    deployment = f'name = "garden"\nfolder = "snapshots"\n{exports.DUBLIN}'
+    cabin = '[[deployment]]\nname = "@cabin"\nfolder = "cabin"\ntimezone = "Europe/Dublin"'
+    path = write_config(
+        model='bundle = "starter"\nthreads = 1',
+        deployment=f"{deployment}\n{cabin}",
+        export=exports.SECTION,
+    )
+    exports.awkward(path)
+    return exports.exporter(path)
 
 
 @pytest.fixture(scope="session")
