@@ -56,7 +56,12 @@ def announce(path: Path, attached: bool) -> None:
 
 def _open(settings: Settings, link: DaemonLink | None) -> list[Announcer]:
     """Those that the settings ask for."""
-    return []
+    found: list[Announcer] = []
+    if settings.alerts.send_to:
+        from feeder.alerts import Alerts  # needs Apprise, which a broker alone does not
+
+        found.append(Alerts.open(settings, known_vocabulary(settings), link))
+    return found
 
 
 def _follow(settings: Settings, announcers: Sequence[Announcer], stop: threading.Event) -> None:
