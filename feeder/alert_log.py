@@ -28,6 +28,10 @@ _ALL = (
     " WHERE o.label = ?1 AND o.observation_type = 'animal' AND m.timestamp < ?2"
     " AND m.timestamp_trusted = 1 ORDER BY m.timestamp DESC"
 )
+_EARLIER = (
+    "SELECT media_id FROM observation INDEXED BY observation_label"
+    " WHERE label = ?1 AND observation_type = 'animal' AND media_id < ?2 ORDER BY media_id DESC"
+)
 _IS_CURRENT = (
     "SELECT 1 FROM current_observation WHERE media_id = ? AND label = ?"
     " AND observation_type = 'animal'"
@@ -56,6 +60,22 @@ class AlertLog(LogReader):
                     if connection.execute(_IS_CURRENT, (media_id, label)).fetchone():
                         return parse_utc(at)
         return None
+
+    def logged_before(self, label: str, media_id: int) -> int | None:
+        """The last frame that was logged before this one and names this label now."""
+        with self._connect() as connection:
+            connection.row_factory = None
+            for (found,) in connection.execute(_EARLIER, (label, media_id)):
+                if connection.execute(_IS_CURRENT, (found, label)).fetchone():
+                    return int(found)
+        return None
+
+    def taken(self, media_id: int) -> datetime | None:
+        """When a frame was taken, as far as is known by now; None where it is not in the log."""
+        sql = "SELECT timestamp FROM media WHERE media_id = ?"
+        with self._connect() as connection:
+            row = connection.execute(sql, (media_id,)).fetchone()
+        return parse_utc(row["timestamp"]) if row else None
 
     def is_rare(self, label: str, media_ids: Sequence[int]) -> bool:
         """Whether any of these frames was given the label as one not expected there and then."""

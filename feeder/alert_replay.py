@@ -44,7 +44,8 @@ def replay(
     sent: list[datetime] = []
 
     def before(visit: Visit) -> Visit | None:
-        return last.get(visit.label.name) or earlier(visit)
+        known = last.get(visit.label.name) if visit.trusted else None
+        return known or earlier(visit)
 
     for visit in visits:
         now = visit.start

@@ -32,7 +32,8 @@ def visit_alert(judged: Judged, zone: ZoneInfo | None, link: str = "") -> Alert:
     title = f"{name}: {', '.join(said)}" if said else name
     local = to_local(visit.start, zone)
     sure = "named by a person" if visit.is_by_person else f"{visit.confidence:.0%} sure"
-    lines = [f"{local:%H:%M} at {plain(visit.deployment)}, {sure.replace('%', ' %')}"]
+    clock = f"{local:%H:%M}" + ("" if visit.trusted else "?")
+    lines = [f"{clock} at {plain(visit.deployment)}, {sure.replace('%', ' %')}"]
     if first is Sort.FIRST_OF_SEASON and judged.last is not None:
         away = (local.date() - judged.last).days - 1
         lines.append(f"Away for {away} days, last here on {judged.last}")
@@ -45,7 +46,7 @@ def visit_alert(judged: Judged, zone: ZoneInfo | None, link: str = "") -> Alert:
         subject=name,
         title=title,
         body="\n".join(lines),
-        line=f"{local:%H:%M}  {title} ({plain(visit.deployment)})",
+        line=f"{clock}  {title} ({plain(visit.deployment)})",
         at=visit.start,
         media_id=visit.best,
     )

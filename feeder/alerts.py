@@ -14,7 +14,7 @@ from feeder.clock import Clock
 from feeder.config import Settings
 from feeder.daemon_link import DaemonLink
 from feeder.domain import Visit
-from feeder.earlier_visits import last_before
+from feeder.earlier_visits import as_logged, last_before
 from feeder.errors import LogbookError
 from feeder.live_visits import SURE
 from feeder.outbox import Outbox
@@ -90,6 +90,12 @@ def jpeg(settings: Settings, media_id: int) -> bytes | None:
     return small.getvalue()
 
 
+def page_link(settings: Settings) -> str:
+    """Where the page is for a phone in the house; "" where it has no name that one would know."""
+    web = settings.web
+    return f"http://{web.names[0]}:{web.port}/" if web.enabled and web.names else ""
+
+
 class Alerts:
     """An `Announcer` that tells phones, as [alerts] says.
 
@@ -146,6 +152,7 @@ class Alerts:
 
     def turn(self) -> None:
         """Judges what was noted, looks for troubles when that is due, and lets go what is due."""
+        self.outbox.check()
         now = self._clock.monotonic()
         if now >= self._not_before:
             try:
@@ -195,10 +202,15 @@ class Alerts:
             or (len(visit.media_ids) >= SURE and not visit.label.is_any_bird)
         ][::-1]
 
-    def _tell(self, visit: Visit) -> None:
+    def _tell(self, noted: Visit) -> None:
         """Makes a message of a visit that deserves one and has none yet."""
+        gap, alike = self._settings.visits.gap, self._rules.groups or {}
+        visit = as_logged(self._log, gap, alike, noted)
+        if visit is None:
+            return
         now = self._clock.now()
         with self.state.reading() as content:
+            content.started = min(content.started, now)  # a clock that was ahead has been set
             is_news = (
                 content.started <= visit.end
                 and abs(now - visit.end) <= FRESH
@@ -209,19 +221,14 @@ class Alerts:
         judged = judge(
             visit,
             self._rules,
-            lambda: last_before(
-                self._log,
-                self._settings.visits.gap,
-                self._rules.groups or {},
-                visit,
-                self._rules.confidence,
-            ),
+            lambda: last_before(self._log, gap, alike, visit, self._rules.confidence),
             lambda: self._known.is_rare(visit.label.name, visit.media_ids),
             self._zones.get,
         )
         if judged.outcome is not Outcome.TOLD:
             return
-        alert = alert_words.visit_alert(judged, self._zones.get(visit.deployment))
+        zone = self._zones.get(visit.deployment)
+        alert = alert_words.visit_alert(judged, zone, page_link(self._settings))
         with self.state.changing() as content:
             content.told.append(Told.of(visit))
             self._post(content, alert)

@@ -3,7 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,19 +27,18 @@ def send(target: Target, title: str, body: str, picture: bytes | None = None) ->
     Else it says why not, without anything of the URL. It takes as long as the service's own
     timeouts, 4 s to connect and 4 s to answer where its URL says nothing else (`cto`, `rto`).
     """
-    with _listening() as said:
+    with _listening() as said, ExitStack() as stack:
         service = _opened(target)
         if service is None:
             return "it means nothing to Apprise"
-        with tempfile.TemporaryDirectory(prefix="feeder-") if picture else nullcontext() as folder:
-            attached = None
-            if picture and folder:
-                attached = Path(folder, "visit.jpg")
-                attached.write_bytes(picture)
-            if service.notify(
-                body, title, body_format="text", attach=str(attached) if attached else None
-            ):
-                return ""
+        attached = None
+        with suppress(OSError):  # no room for it: then without
+            if picture:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="feeder-"))
+                Path(folder, "visit.jpg").write_bytes(picture)
+                attached = str(Path(folder, "visit.jpg"))
+        if service.notify(body, title, body_format="text", attach=attached):
+            return ""
     return target.hide(" ".join(said)) or "it did not take the message"
 
 

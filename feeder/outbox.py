@@ -63,6 +63,12 @@ class Outbox:
         """Begins to send."""
         self._thread.start()
 
+    def check(self) -> None:
+        """Raises RuntimeError where the thread has ended by a mistake in the program."""
+        is_over = self._thread.ident is not None and not self._thread.is_alive()
+        if is_over and not self._stopping.is_set():
+            raise RuntimeError("the thread that sends messages has ended")
+
     def wake(self) -> None:
         """Says that there may be something to send."""
         self._news.set()

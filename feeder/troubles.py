@@ -88,15 +88,9 @@ class Watch:
         return Trouble(f"silent {camera}", Sort.STALLED, camera, title, body, over)
 
     def daemon(self) -> dict[Trouble, bool]:
-        """What the daemon may suffer from, and whether it does; nothing where none is heard."""
+        """What the daemon may suffer from and whether it does, as far as that is known."""
         if self._link is None:
             return {}
-        now = self._clock.monotonic()
-        state = self._link.state
-        if state is None or NO_ROOM not in state.words:
-            self._full_since = None
-        elif self._full_since is None:
-            self._full_since = now
         camera = self._cameras[0]
         hanging = Trouble(
             "hanging", Sort.STALLED, camera, "The feeder hangs",
@@ -109,5 +103,14 @@ class Watch:
             "The feeder's disk has room again",
         )  # fmt: skip
         hangs = self._link.is_hanging and self._link.silent_seconds > HANGING_SECONDS
-        is_full = self._full_since is not None and now - self._full_since >= FULL_SECONDS
-        return {hanging: hangs, full: is_full}
+        found = {hanging: hangs}
+        state = self._link.state
+        if state is not None and NO_ROOM in state.words:
+            now = self._clock.monotonic()
+            self._full_since = now if self._full_since is None else self._full_since
+            if now - self._full_since >= FULL_SECONDS:
+                found[full] = True
+        elif state is not None:
+            self._full_since = None
+            found[full] = False
+        return found
