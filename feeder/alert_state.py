@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from feeder.alert_timing import Held
+from feeder.clock import parse_utc, utc_text
 from feeder.domain import Visit
 from feeder.moves import sync_folder
 
@@ -127,7 +128,7 @@ class AlertState:
         self._lock = threading.RLock()
         self._is_dirty = True
         self._complained = False
-        self._content = _read(path) or Content(now)
+        self._content = _read(path) or Content(parse_utc(utc_text(now)))  # as exact as the log
 
     @contextmanager
     def reading(self) -> Iterator[Content]:

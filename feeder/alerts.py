@@ -1,6 +1,5 @@
 """Messages to phones: follows visits and troubles, and tells each once, at the right time."""
 
-import io
 import logging
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -10,7 +9,7 @@ from feeder.alert_log import AlertLog
 from feeder.alert_rules import Outcome, Rules, Sort, judge
 from feeder.alert_state import TOLD_DAYS, AlertState, Content, Told
 from feeder.alert_timing import TROUBLES, Alert, hold, release
-from feeder.clock import Clock
+from feeder.clock import Clock, to_local
 from feeder.config import Settings
 from feeder.daemon_link import DaemonLink
 from feeder.domain import Visit
@@ -22,7 +21,7 @@ from feeder.query_terms import groups
 from feeder.quiet_hours import QuietHours
 from feeder.sighting_log import SightingLog
 from feeder.tag_log import TagLog
-from feeder.thumbnails import reduced
+from feeder.thumbnails import jpeg, reduced
 from feeder.troubles import Trouble, Watch, empty, feeder_states
 from feeder.visit_history import VisitQuery
 from feeder.visits import WINDOW
@@ -75,19 +74,14 @@ def quiet_hours(settings: Settings, zone: ZoneInfo | None) -> QuietHours | None:
     return QuietHours(start, end, zone)
 
 
-def jpeg(settings: Settings, media_id: int) -> bytes | None:
+def picture(settings: Settings, media_id: int) -> bytes | None:
     """A frame made small, without what its file said of it; None where its picture has gone."""
     try:
         path = places.where(settings, [media_id])[media_id]
     except LogbookError:
         return None
     image = reduced(path, EDGE) if path else None
-    if image is None:
-        return None
-    image.info = {}  # Pillow would carry a JPEG's comment over
-    small = io.BytesIO()
-    image.save(small, "JPEG", quality=85, optimize=True)
-    return small.getvalue()
+    return jpeg(image) if image else None
 
 
 def page_link(settings: Settings) -> str:
@@ -120,7 +114,7 @@ class Alerts:
         self.outbox = Outbox(
             self.state,
             lambda: alert_targets.read(settings),
-            lambda media_id: jpeg(settings, media_id) if section.picture else None,
+            lambda media_id: picture(settings, media_id) if section.picture else None,
             apprise_service.send,
             self._clock,
         )
@@ -295,12 +289,14 @@ class Alerts:
         with self.state.reading() as content:
             if (trouble.key in content.troubles) == is_so:
                 return
-        now = self._clock.now()
+        now, zone = self._clock.now(), self._zones.get(trouble.camera)
         with self.state.changing() as content:
+            body = trouble.body
             if is_so:
                 content.troubles[trouble.key] = now
             else:
-                del content.troubles[trouble.key]
+                said = to_local(content.troubles.pop(trouble.key), zone)
+                body = f"It was said to be wrong on {said:%Y-%m-%d at %H:%M}."  # none is refused
             over = f"{trouble.key} is over"
             unheard = over if is_so else trouble.key
             waiting = [one for one in content.held if one.alert.key == unheard]
@@ -312,8 +308,8 @@ class Alerts:
                     trouble.sort,
                     trouble.camera,
                     title,
-                    trouble.body if is_so else "",
+                    body,
                     now,
-                    self._zones.get(trouble.camera),
+                    zone,
                 )
                 self._post(content, alert)

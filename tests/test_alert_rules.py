@@ -39,9 +39,7 @@ def visit(
     return Visit(camera, label, start, end, frames, frames[0], confidence, by_person, trusted)
 
 
-def sorts(
-    of: Visit, earlier: Visit | None, *, rare: bool = False, absence: int = 60
-) -> set[str]:
+def sorts(of: Visit, earlier: Visit | None, *, rare: bool = False, absence: int = 60) -> set[str]:
     """What a visit is, after an earlier one of its label."""
     rules = Rules(EVERYTHING, absence=absence, groups=GROUPS)
     return set(judge(of, rules, lambda: earlier, lambda: rare, lambda _: ZONE).sorts)
@@ -76,9 +74,7 @@ def test_a_day_is_the_cameras_own() -> None:
     assert sorts(visit(start=datetime(2026, 5, 1, 22, 55, tzinfo=UTC)), late) == {"visit"}
 
 
-@pytest.mark.parametrize(
-    "label", [UNIDENTIFIED_BIRD, DOWNY, Label(UNIDENTIFIED_ANIMAL, Kind.BIRD)]
-)
+@pytest.mark.parametrize("label", [UNIDENTIFIED_BIRD, DOWNY, Label(UNIDENTIFIED_ANIMAL, Kind.BIRD)])
 def test_what_was_not_told_apart_is_no_first(label: Label) -> None:
     """An unidentified bird, look-alikes and an animal without a name are visits alone."""
     assert sorts(visit(label), None) == {"visit"}
@@ -167,7 +163,9 @@ def test_a_digest_names_the_most_notable_and_counts_the_rest() -> None:
 
 def test_a_digest_of_trouble_alone_has_no_picture() -> None:
     """An empty feeder is told in words."""
-    trouble = Alert("empty garden", Sort.EMPTY, "garden", "Empty", "Empty", "", "07:00  Empty", NOON)
+    trouble = Alert(
+        "empty garden", Sort.EMPTY, "garden", "Empty", "Empty", "", "07:00  Empty", NOON
+    )
     assert digest([trouble], was_quiet=True) == ("While it was quiet: Empty", "07:00  Empty", None)
 
 
