@@ -590,9 +590,10 @@ def test_a_service_that_is_down_keeps_no_other_waiting(
 
 
 def test_a_service_that_hangs_holds_up_nobody_who_follows_the_log(
-    watched: Callable[..., Watched], phone: Receiver
+    watched: Callable[..., Watched], phone: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sending is a thread's: visits are followed meanwhile, and the end does not wait for it."""
+    monkeypatch.setattr("feeder.outbox.CLOSE_SECONDS", 0.1)
     phone.hangs = threading.Event()
     feeder = watched(f'{VISIT}\nsend_to = ["{phone.json}?rto=30"]')
     feeder.alerts.outbox.start()
