@@ -56,8 +56,8 @@ class Told:
     def is_of(self, visit: Visit) -> bool:
         """Whether the visit goes on from this one, whatever it is called by now.
 
-        It has the same first frame, or half of the frames; or it is the same label at the same
-        camera and time, where another log with other numbers has taken the old one's place.
+        It has the same first frame, or most of the frames; or it is the same label at the same
+        camera and time, as where another log with other numbers has taken the old one's place.
         """
         if self.camera != visit.deployment:
             return False
@@ -67,7 +67,7 @@ class Told:
         shared = len(set(self.media_ids).intersection(visit.media_ids))
         return (
             self.media_ids[0] in visit.media_ids
-            or 2 * shared >= len(self.media_ids)
+            or 2 * shared > len(self.media_ids)
             or (overlaps and self.label == visit.label.name)
         )
 

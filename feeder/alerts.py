@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from feeder import alert_targets, alert_words, apprise_service, places, query_terms, visit_history
 from feeder.alert_log import AlertLog
-from feeder.alert_rules import Outcome, Rules, Sort, judge
+from feeder.alert_rules import Outcome, Rules, Sort, is_species, judge
 from feeder.alert_state import TOLD_DAYS, AlertState, Content, Told
 from feeder.alert_timing import TROUBLES, Alert, hold, release
 from feeder.clock import Clock, to_local
@@ -178,10 +178,22 @@ class Alerts:
             for visit in self._missed():
                 self._waiting.setdefault(visit.visit_id, visit)
             self._has_caught_up = True
-        while self._waiting:
-            key = next(iter(self._waiting))
-            self._tell(self._waiting[key])
-            del self._waiting[key]
+        for key, visit in list(self._waiting.items()):
+            if not self._is_early(visit):
+                self._tell(visit)
+                del self._waiting[key]
+
+    def _is_early(self, visit: Visit) -> bool:
+        """Whether frames to come may still make it part of another visit.
+
+        A name gives way to one that was given before it and after, within two minutes.
+        """
+        if not timedelta() <= self._clock.now() - visit.start <= WINDOW:
+            return False
+        near = self._log.in_order(since=visit.start - WINDOW, deployment=visit.deployment)
+        others = {one.label.name: one.label for one in near}
+        others.pop(visit.label.name, None)
+        return any(is_species(label, self._rules) for label in others.values())
 
     def _missed(self) -> list[Visit]:
         """Visits of the last hour: nobody may have been there to tell of them."""

@@ -222,8 +222,8 @@ def test_a_visit_is_known_again_whatever_becomes_of_it() -> None:
     told = Told.of(visit(frames=(5, 6)))
     assert told.is_of(visit(SPARROW, frames=(5, 6, 7)))
     assert told.is_of(visit(frames=(4, 5, 6, 7), start=NOON - timedelta(seconds=5)))
-    assert told.is_of(visit(SPARROW, frames=(6, 7, 8))), "the first frame was a slip"
-    assert not told.is_of(visit(SPARROW, frames=(7, 8)))
+    assert Told.of(visit(frames=(4, 5, 6))).is_of(visit(SPARROW, frames=(5, 6, 7)))
+    assert not told.is_of(visit(SPARROW, frames=(6, 7)))
     assert not told.is_of(visit(frames=(5, 6), camera="pond"))
     assert not told.is_of(visit(frames=(5, 6), start=NOON + timedelta(days=1))), "numbers anew"
     assert told.is_of(visit(frames=(905, 906))), "the same visit in a log that was restored"
@@ -239,7 +239,7 @@ def test_no_two_messages_share_a_visit(first: list[int], second: list[int]) -> N
     other = visit(SPARROW, frames=tuple(second), start=NOON)
     if not Told.of(one).is_of(other):
         assert one.visit_id != other.visit_id
-        assert 2 * len(set(first).intersection(second)) < len(first)
+        assert 2 * len(set(first).intersection(second)) <= len(first)
 
 
 def test_the_state_is_read_again_as_it_was_written(tmp_path: Path) -> None:
