@@ -32,11 +32,7 @@ FRAMES = st.lists(
 )
 
 
-@settings(
-    max_examples=20,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(FRAMES)
 def test_a_visit_has_one_message_and_a_sure_one_has_it(
     frames: list[tuple[int, int, float, bool]],
