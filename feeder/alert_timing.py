@@ -79,7 +79,8 @@ def release(
 ) -> tuple[list[Alert], list[Alert], list[Held]]:
     """What is due: of quiet hours, of a flood; and what goes on waiting.
 
-    What a flood held into the quiet hours waits for their end.
+    What a flood held into the quiet hours waits for their end. What was due a day ago, while nobody
+    was there to send it, is history and dropped.
     """
     of_quiet: list[Alert] = []
     of_flood: list[Alert] = []
@@ -89,6 +90,8 @@ def release(
         until = hours.until(now) if hours else None
         if now < one.due <= now + LONGEST:
             rest.append(one)
+        elif one.due < now - LONGEST:
+            continue
         elif until is not None:
             rest.append(replace(one, due=until, crowded=False))
         else:

@@ -217,6 +217,14 @@ def test_what_a_wrong_clock_held_is_let_go() -> None:
     assert release([waiting], NOON, lambda _: None) == ([alert(1)], [], [])
 
 
+def test_a_digest_that_is_days_late_is_not_sent() -> None:
+    """A computer that was off over a holiday tells nothing of the night before it."""
+    waiting = Held(alert(1), NOON - timedelta(days=3))
+    assert release([waiting], NOON, lambda _: None) == ([], [], [])
+    late = Held(alert(1), NOON - timedelta(hours=3))
+    assert release([late], NOON, lambda _: None) == ([alert(1)], [], [])
+
+
 def test_a_visit_is_known_again_whatever_becomes_of_it() -> None:
     """Another name, an earlier frame or most of its frames are the same visit; others are not."""
     told = Told.of(visit(frames=(5, 6)))

@@ -244,6 +244,19 @@ def test_a_visit_that_gets_another_name_is_not_told_again(
     assert len(phone.received) == 1
 
 
+def test_a_bird_that_comes_to_another_is_told_when_it_is_no_misreading(
+    watched: Callable[..., Watched], phone: Receiver
+) -> None:
+    """Within two minutes what follows may still show that it was the other all the time."""
+    feeder = watched(VISIT)
+    for label in (ROBIN, ROBIN, SPARROW, SPARROW):
+        feeder.see(label)
+        feeder.turn(10)
+    assert phone.titles == ["European Robin: first visit ever"]
+    feeder.turn(110)
+    assert phone.titles[1:] == ["House Sparrow: first visit ever"]
+
+
 def test_what_a_person_said_meanwhile_counts(
     watched: Callable[..., Watched], phone: Receiver
 ) -> None:
@@ -254,7 +267,7 @@ def test_what_a_person_said_meanwhile_counts(
     feeder.live.logged()
     feeder.live.turn(feeder.settings.visits.gap, {})
     _sql(feeder, "UPDATE observation SET label = 'European Robin'")
-    feeder.turn()
+    feeder.turn(121)
     assert phone.titles == ["European Robin: first visit ever"]
 
 
@@ -604,6 +617,7 @@ def test_a_service_that_hangs_holds_up_nobody_who_follows_the_log(
     feeder.see(SPARROW)
     feeder.see(SPARROW)
     feeder.turn(sends=False)
+    feeder.turn(121, sends=False)
     with feeder.alerts.state.reading() as content:
         assert [one.title.split(":")[0] for one in content.outbox] == [ROBIN.name, SPARROW.name]
     feeder.alerts.close()
@@ -699,5 +713,6 @@ def test_a_clock_that_nobody_vouches_for_goes_by_what_was_logged(
         feeder.see(label)
     _sql(feeder, "UPDATE media SET timestamp_trusted = 0")
     feeder.turn()
+    feeder.turn(121)
     assert phone.titles == ["House Sparrow: first visit ever"]
     assert "? at garden" in phone.received[0].body
