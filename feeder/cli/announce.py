@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from feeder import config
+from feeder.alerts import Alerts
 from feeder.announcer import Announcer
 from feeder.cli.attached import attached_option, link_to_daemon
 from feeder.cli.output import examples
@@ -58,8 +59,6 @@ def _open(settings: Settings, link: DaemonLink | None) -> list[Announcer]:
     """Those that the settings ask for."""
     found: list[Announcer] = []
     if settings.alerts.send_to:
-        from feeder.alerts import Alerts  # needs Apprise, which a broker alone does not
-
         found.append(Alerts.open(settings, known_vocabulary(settings), link))
     return found
 
