@@ -123,6 +123,9 @@ class Group:
 UNIDENTIFIED_BIRD = Label("unidentified bird", Kind.BIRD, "Aves", "bird1")
 """What a picture shows that is a bird beyond doubt and of no species beyond doubt."""
 
+UNIDENTIFIED_ANIMAL = "unidentified animal"
+"""What the log calls that which a person named an animal and no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class SettledPath:

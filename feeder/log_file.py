@@ -22,8 +22,11 @@ for minutes. What it does not reach, the daily backup's check does."""
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
+NO_ROOM = "waiting for room on the disk"
+"""What the daemon says of itself while the disk is full."""
+
 _PASSING = {
-    sqlite3.SQLITE_FULL: "waiting for room on the disk",
+    sqlite3.SQLITE_FULL: NO_ROOM,
     sqlite3.SQLITE_BUSY: "waiting for another program to let go of the log",
     sqlite3.SQLITE_LOCKED: "waiting for another program to let go of the log",
     sqlite3.SQLITE_PROTOCOL: "waiting for another program to let go of the log",

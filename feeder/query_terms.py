@@ -49,17 +49,18 @@ def groups(vocabulary: Vocabulary | None) -> Groups:
     return vocabularies.members(vocabulary) if vocabulary else {}
 
 
-def called(text: str, vocabulary: Vocabulary | None, log: SightingLog) -> frozenset[str]:
+def called(text: str, vocabulary: Vocabulary | None, log: SightingLog | None) -> frozenset[str]:
     """The names under which the log may have what people call `text`.
 
     A name, alias, scientific name or code of any vocabulary there was, in any spelling; then
-    whatever else that label was called. Raises VocabularyError for a name that nothing is called.
+    whatever else that label was called. `log` is None where there is none yet. Raises
+    VocabularyError for a name that nothing is called.
     """
     known: dict[str, list[Label]] = {}
     current: list[Label] = []
     if vocabulary is not None:
         current = [*vocabulary.labels, *(group.label for group in vocabulary.groups)]
-    for label in (*current, UNIDENTIFIED_BIRD, *log.labels()):
+    for label in (*current, UNIDENTIFIED_BIRD, *(log.labels() if log else ())):
         known.setdefault(label.name, []).append(label)
     wanted = spelling(text)
     meant = [

@@ -3,7 +3,7 @@
 `config` writes the file from these descriptions.
 """
 
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -348,13 +348,26 @@ class AlertsSection(Section):
         '"feeder-empty", "stalled"',
     )
     usual: tuple[str, ...] = Field(
-        (), description='birds that no message about a visit is sent for: ["House Sparrow"]'
+        (),
+        description='birds that no message about a visit is sent for: ["House Sparrow"]; what may '
+        "be one of them (an unidentified bird, look-alikes) counts as one",
+    )
+    absence_days: int = Field(
+        60,
+        ge=1,
+        description="whole days without a species that make its next visit a first of the season",
     )
     confidence: float = Field(
         0.6, ge=0, le=1, description="a visit's mean probability from which on it is told"
     )
     quiet: tuple[str, str] | None = Field(
-        None, description="no messages between, local time", examples=[["22:00", "06:30"]]
+        None,
+        description="no messages between, as clocks at the camera show it; one at their end tells "
+        "of all",
+        examples=[["22:00", "06:30"]],
+    )
+    most_an_hour: int = Field(
+        10, ge=1, le=1000, description="messages about visits in an hour; what is more comes in one"
     )
     picture: bool = Field(True, description="send the visit's best picture with it")
     stalled_hours: float = Field(
@@ -362,6 +375,18 @@ class AlertsSection(Section):
     )
 
     _as_tuple = field_validator("send_to", "about", "usual", "quiet", mode="before")(_tuple_of)
+
+    @field_validator("quiet")
+    @classmethod
+    def _two_times(cls, value: tuple[str, str] | None) -> tuple[str, str] | None:
+        if value is not None:
+            try:
+                start, end = map(time.fromisoformat, value)
+            except ValueError:
+                raise ValueError('write two times of day, like ["22:00", "06:30"]') from None
+            if start == end or start.tzinfo or end.tzinfo:
+                raise ValueError("write two different times of day, without a zone")
+        return value
 
 
 class ExportSection(Section):

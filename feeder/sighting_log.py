@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from feeder import schema
 from feeder.clock import parse_utc, utc_text
-from feeder.domain import Kind, Label, Sighting
+from feeder.domain import UNIDENTIFIED_ANIMAL, Kind, Label, Sighting
 from feeder.errors import LogbookError
 from feeder.log_reader import LogReader
 
@@ -154,7 +154,7 @@ def _label(
 ) -> Label:
     # A person may say that it is an animal and no more; at a feeder that is a bird.
     return Label(
-        name or "unidentified animal", Kind(kind or "bird"), scientific_name or "", code or ""
+        name or UNIDENTIFIED_ANIMAL, Kind(kind or "bird"), scientific_name or "", code or ""
     )
 
 

@@ -12,6 +12,9 @@ from feeder.domain import Kind, Label, Visit
 
 DAY = timedelta(days=1)
 
+ABSENCE = 60
+"""Whole days without a species after which its next visit is a first of the season."""
+
 
 class Arrival(NamedTuple):
     """When a visit began, before which camera, and the frame that shows it best."""
@@ -135,9 +138,9 @@ class Statistics:
         for name, days in self._days.items():
             before: date | None = None
             for day, arrival in sorted(days.items()):
-                away = None if before is None else (day - before).days - 1
-                is_first = away is None or away >= absence
-                if is_first and is_species(self._labels[name]) and self._in_period(arrival.start):
+                away = days_away(before, day)
+                is_new = is_first(away, absence)
+                if is_new and is_species(self._labels[name]) and self._in_period(arrival.start):
                     found.append(First(self._labels[name], arrival, away))
                 before = day
         return sorted(found, key=lambda first: first.arrival, reverse=True)
@@ -156,6 +159,19 @@ class Statistics:
 
     def _in_period(self, start: datetime) -> bool:
         return self.since is None or start >= self.since
+
+
+def days_away(before: date | None, day: date) -> int | None:
+    """Whole days between the last day on which a species came and `day`; None without a last one.
+
+    -1 where they are one day.
+    """
+    return None if before is None else (day - before).days - 1
+
+
+def is_first(away: int | None, absence: int) -> bool:
+    """Whether a visit after so many whole days away is the first ever, or after an `absence`."""
+    return away is None or away >= absence
 
 
 def streaks(days: Iterable[date], today: date) -> tuple[Streak, ...]:

@@ -28,6 +28,7 @@ DEFAULT_CONFIG = "config.toml"
             "stats": "feeder.cli.stats:stats",
             "serve": "feeder.cli.serve:serve",
             "announce": "feeder.cli.announce:announce",
+            "alerts": "feeder.cli.alerts:alerts",
             "export": "feeder.cli.export:export",
             "report": "feeder.cli.report:report",
             "favorite": "feeder.cli.favorite:favorite",

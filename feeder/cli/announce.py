@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from feeder import config
+from feeder.alerts import Alerts
 from feeder.announcer import Announcer
 from feeder.cli.attached import attached_option, link_to_daemon
 from feeder.cli.output import examples
@@ -56,7 +57,10 @@ def announce(path: Path, attached: bool) -> None:
 
 def _open(settings: Settings, link: DaemonLink | None) -> list[Announcer]:
     """Those that the settings ask for."""
-    return []
+    found: list[Announcer] = []
+    if settings.alerts.send_to:
+        found.append(Alerts.open(settings, known_vocabulary(settings), link))
+    return found
 
 
 def _follow(settings: Settings, announcers: Sequence[Announcer], stop: threading.Event) -> None:

@@ -1,6 +1,5 @@
 """`feeder attributes`: what else is asked of a frame."""
 
-from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,13 +16,11 @@ from feeder.cli.wiring import load_or_default, open_classifier
 from feeder.clock import Clock
 from feeder.embedding_store import EmbeddingStore
 from feeder.errors import VocabularyError
-from feeder.refill import ATTRIBUTE, FeederState, feeder_state
+from feeder.refill import FeederState
 from feeder.retag import retag
 from feeder.tag_log import TagLog
 from feeder.tagging import Tagger
-
-REMEMBERED = timedelta(days=14)
-"""How far back the feeder's state is followed."""
+from feeder.troubles import feeder_states
 
 
 @click.group(
@@ -217,11 +214,8 @@ def status(path: Path, as_json: bool) -> None:
     """Says of each camera whether its feeder wants filling."""
     settings = config.load(path)
     now = Clock().now()
-    states: dict[str, FeederState] = {}
     with TagLog(settings.database) as log:
-        for one in settings.deployments:
-            said = log.said(ATTRIBUTE, one.name, now - REMEMBERED)
-            states[one.name] = feeder_state(said, now)
+        states = feeder_states(log, [one.name for one in settings.deployments], now)
     if as_json:
         write_json(
             [

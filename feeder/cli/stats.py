@@ -18,7 +18,7 @@ from feeder.domain import Kind, Label, Visit
 from feeder.query_terms import groups
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery
-from feeder.visit_statistics import DAY, Arrival, First, Statistics, Streak
+from feeder.visit_statistics import ABSENCE, DAY, Arrival, First, Statistics, Streak
 
 DAYS = 31
 WEEKS = 26
@@ -41,7 +41,7 @@ SECTIONS = ("species", "day", "hour", "first", "streak")
 @click.option(
     "--absence",
     metavar="DAYS",
-    default=60,
+    default=ABSENCE,
     show_default=True,
     type=click.IntRange(1),
     help="A visit after so many days without its species is a first of the season.",
