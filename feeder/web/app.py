@@ -57,6 +57,7 @@ def create_app(desk: Desk) -> FastAPI:
         redoc_url=None,
     )
     app.state.desk = desk
+    app.state.darkroom = media.Darkroom(desk.settings, desk.clock)
     app.include_router(api.router, prefix=API)
     for module in PAGES:
         app.include_router(module.router, include_in_schema=False)
