@@ -109,7 +109,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.to_thread(app.state.darkroom.close)
 
 
-def _explained(request: Request, error: Exception) -> Response:
+async def _explained(request: Request, error: Exception) -> Response:
     """What went wrong and how to mend it."""
     assert isinstance(error, FeederError)
     status = 400
@@ -120,7 +120,7 @@ def _explained(request: Request, error: Exception) -> Response:
     return refused(request.scope, status, str(error), error.hint)
 
 
-def _told(request: Request, error: Exception) -> Response:
+async def _told(request: Request, error: Exception) -> Response:
     """What Starlette and FastAPI raise: no such page, another method, a body that is cut off."""
     assert isinstance(error, HTTPException)
     said = str(error.detail)
@@ -135,7 +135,7 @@ _SAID = {
 }
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     """Which part of a request means nothing; not what it was, which may be anything."""
     assert isinstance(error, RequestValidationError)
     wrong = [
@@ -150,7 +150,7 @@ def _invalid(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": "The request means nothing.", "hint": "", "wrong": wrong}, 422)
 
 
-def _broken(request: Request, error: Exception) -> Response:
+async def _broken(request: Request, error: Exception) -> Response:
     """A mistake in the program: where, its output says, and not the answer.
 
     This is outside of all that stands before the routes.
