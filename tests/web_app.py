@@ -3,10 +3,11 @@
 import asyncio
 import base64
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 from argon2 import PasswordHasher
@@ -23,6 +24,7 @@ from feeder.web.limits import RATES, Rate
 from tests.feeder_process import PATIENCE
 from tests.site import Site
 
+T = TypeVar("T")
 PASSWORD = "correct horse battery"
 HERE = {"origin": "http://localhost"}
 BROWSER = {"accept": "text/html,*/*;q=0.8"}
@@ -51,9 +53,9 @@ class Answer:
 class Asker:
     """Sends requests to an application."""
 
-    def __init__(self, app: FastAPI, runner: asyncio.Runner) -> None:
+    def __init__(self, app: FastAPI, loop: asyncio.AbstractEventLoop) -> None:
         self.app = app
-        self._runner = runner
+        self._loop = loop
         self.left = 0
 
     def get(self, target: str, headers: Mapping[str, str] = {}, **scope: Any) -> Answer:
@@ -81,7 +83,7 @@ class Asker:
         `left` then says how many parts of the body were not taken. More of `scope` are parts of
         the ASGI scope; with `stands_still` the body's last part never comes.
         """
-        return self._runner.run(self._ask(method, target, headers, body, scope))
+        return self._run(self._ask(method, target, headers, body, scope))
 
     def get_each(self, targets: Sequence[str]) -> list[Answer]:
         """The answers to requests in a row, which is quicker than one at a time."""
@@ -89,7 +91,10 @@ class Asker:
         async def each() -> list[Answer]:
             return [await self._ask("GET", target, {}, [b""], {}) for target in targets]
 
-        return self._runner.run(each())
+        return self._run(each())
+
+    def _run(self, asking: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(asking, self._loop).result()
 
     async def _ask(
         self,
@@ -172,11 +177,17 @@ def asked(
     """The application on this site, to be asked."""
     desk = Desk(settings or site.settings, known_vocabulary, open_classifier, clock or Clock())
     app = create_app(desk, host, rates)
-    with asyncio.Runner() as runner:
-        try:
-            yield Asker(app, runner)
-        finally:
-            app.state.darkroom.close()
+    # A thread of its own: a browser's test leaves another loop running in this one.
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="web app")
+    thread.start()
+    try:
+        yield Asker(app, loop)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        app.state.darkroom.close()
 
 
 def set_password(site: Site, password: str = PASSWORD) -> None:

@@ -80,11 +80,11 @@ def create_app(desk: Desk, host: str | None = None, rates: Mapping[str, Rate] = 
         # From the outside in.
         middleware=[
             Middleware(SafeHeaders),
+            Middleware(BodyLimit, int(web.max_megabytes * 1e6)),
             Middleware(Hosts, listening.names(host, web.names)),
             Middleware(Origins),
             Middleware(RateLimit, Buckets(rates, desk.clock)),
             Middleware(Gate, doorkeeper, sessions),
-            Middleware(BodyLimit, int(web.max_megabytes * 1e6)),
         ],
     )
     app.state.desk = desk

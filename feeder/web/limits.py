@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -128,7 +129,9 @@ def _kind(scope: Scope) -> str:
 class BodyLimit:
     """Cuts a request's body off where it grows too large (413) or stands still (408).
 
-    What it says of its own length is believed only where that is too much.
+    What it says of its own length is believed only where that is too much. Where the answer comes
+    before the body's end, the connection is closed after it: the server would take the rest in,
+    however long it is.
     """
 
     def __init__(self, app: ASGIApp, upload_bytes: int) -> None:
@@ -140,12 +143,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         most = self._most(scope)
-        declared = header(scope, b"content-length")
-        if declared.isdigit() and (len(declared) > 18 or int(declared) > most):
-            answer = refused(scope, 413, *_too_large(most))
-            answer.headers["Connection"] = "close"
-            await answer(scope, receive, send)
-            return
+        declared = _declared(scope)
         taken, is_whole = 0, False
 
         async def receive_limited() -> Message:
@@ -163,12 +161,28 @@ class BodyLimit:
                     raise HTTPException(413, " ".join(_too_large(most)))
             return message
 
-        await self.app(scope, receive_limited, send)
+        async def send_last(message: Message) -> None:
+            if message["type"] == "http.response.start" and not is_whole and declared > SMALL_BODY:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        if declared > most and not math.isinf(declared):
+            await refused(scope, 413, *_too_large(most))(scope, receive, send_last)
+        else:
+            await self.app(scope, receive_limited, send_last)
 
     def _most(self, scope: Scope) -> int:
         kind = header(scope, b"content-type").decode("latin-1").strip().lower()
         is_upload = kind.startswith(UPLOADS) and scope["path"] != "/login"
         return max(self.upload_bytes, SMALL_BODY) if is_upload else SMALL_BODY
+
+
+def _declared(scope: Scope) -> float:
+    """Bytes that the body has by its own account; infinite where it gives none and may go on."""
+    length = header(scope, b"content-length")
+    if length.isdigit():
+        return float(length)
+    return math.inf if length or header(scope, b"transfer-encoding") else 0.0
 
 
 def _too_large(most: int) -> tuple[str, str]:
