@@ -3,10 +3,12 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from feeder.errors import FeederError
+from feeder import config
+from feeder.errors import ConfigError, FeederError
 from feeder.web import listening, passwords
 from feeder.web.login import OPEN, OPEN_BELOW, SESSION_SECONDS, local_path
 from feeder.web.security import HEADERS, host_name
@@ -358,6 +360,16 @@ def test_a_login_leads_nowhere_else(said: str) -> None:
     """What to show next is a page of this site, whatever a link says."""
     assert local_path(said) == "/"
     assert local_path("/species?a=b") == "/species?a=b"
+
+
+@pytest.mark.parametrize("name", ["http://feeder.local", "feeder.local:80", "", "a b", "*"])
+def test_a_name_that_is_none_is_said(name: str, tmp_path: Path) -> None:
+    """In the settings' own words, with the key and what it is to look like."""
+    text = config.fresh().replace("\nnames = []", f"\nnames = [{name!r}]")
+    with pytest.raises(ConfigError, match=r"`web\.names`: .* write it like 'feeder\.local'"):
+        config.parse(text, tmp_path / "config.toml")
+    for good in ("feeder.local", "nest", "192.0.2.1", "2001:db8::1"):
+        config.parse(text.replace(repr(name), repr(good)), tmp_path / "config.toml")
 
 
 def test_addresses_say_whom_they_reach() -> None:

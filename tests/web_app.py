@@ -83,7 +83,7 @@ class Asker:
         `left` then says how many parts of the body were not taken. More of `scope` are parts of
         the ASGI scope; with `stands_still` the body's last part never comes.
         """
-        return self._run(self._ask(method, target, headers, body, scope))
+        return self.run(self._ask(method, target, headers, body, scope))
 
     def get_each(self, targets: Sequence[str]) -> list[Answer]:
         """The answers to requests in a row, which is quicker than one at a time."""
@@ -91,9 +91,10 @@ class Asker:
         async def each() -> list[Answer]:
             return [await self._ask("GET", target, {}, [b""], {}) for target in targets]
 
-        return self._run(each())
+        return self.run(each())
 
-    def _run(self, asking: Coroutine[Any, Any, T]) -> T:
+    def run(self, asking: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine gives in the loop that the application is asked in."""
         return asyncio.run_coroutine_threadsafe(asking, self._loop).result()
 
     async def _ask(
@@ -181,13 +182,17 @@ def asked(
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="web app")
     thread.start()
+    asker = Asker(app, loop)
+    life = app.router.lifespan_context(app)
+    asker.run(life.__aenter__())
     try:
-        yield Asker(app, loop)
+        yield asker
     finally:
+        asker.run(life.__aexit__(None, None, None))
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-        app.state.darkroom.close()
+        app.state.darkroom.decoder.close()
 
 
 def set_password(site: Site, password: str = PASSWORD) -> None:

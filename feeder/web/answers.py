@@ -14,7 +14,7 @@ API = "/api/v1"
 def is_for_program(scope: Scope) -> bool:
     """Whether the request is the API's."""
     path: str = scope["path"]
-    return path == "/api" or path.startswith("/api/")
+    return path.startswith(f"{API}/")
 
 
 def wants_page(scope: Scope) -> bool:

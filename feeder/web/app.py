@@ -1,16 +1,13 @@
 """The application: its routes, what stands before them, and how errors are told."""
 
-import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from http import HTTPStatus
 from importlib.resources import files
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -76,7 +73,6 @@ def create_app(desk: Desk, host: str | None = None, rates: Mapping[str, Rate] = 
         openapi_url=f"{API}/openapi.json",
         docs_url=None,  # FastAPI's own page loads its scripts from elsewhere
         redoc_url=None,
-        lifespan=_lifespan,
         # From the outside in.
         middleware=[
             Middleware(SafeHeaders),
@@ -101,12 +97,6 @@ def create_app(desk: Desk, host: str | None = None, rates: Mapping[str, Rate] = 
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _broken)
     return app
-
-
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    yield
-    await asyncio.to_thread(app.state.darkroom.close)
 
 
 async def _explained(request: Request, error: Exception) -> Response:
@@ -138,16 +128,11 @@ _SAID = {
 async def _invalid(request: Request, error: Exception) -> Response:
     """Which part of a request means nothing; not what it was, which may be anything."""
     assert isinstance(error, RequestValidationError)
-    wrong = [
-        {"where": [str(part) for part in one["loc"]], "what": str(one["msg"])}
-        for one in error.errors()
-    ]
-    if not is_for_program(request.scope):
-        if any(one["where"][0] == "path" for one in wrong):
-            return refused(request.scope, 404, _SAID[404])
-        said = "; ".join(f"{one['where'][-1]}: {one['what']}" for one in wrong)
-        return refused(request.scope, 422, f"This request means nothing: {said}.")
-    return JSONResponse({"error": "The request means nothing.", "hint": "", "wrong": wrong}, 422)
+    wrong = error.errors()
+    if not is_for_program(request.scope) and any(one["loc"][0] == "path" for one in wrong):
+        return refused(request.scope, 404, _SAID[404])
+    said = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in wrong)
+    return refused(request.scope, 422, f"This request means nothing: {said}.")
 
 
 async def _broken(request: Request, error: Exception) -> Response:

@@ -3,8 +3,8 @@
 A request names a row of the log and nothing else; where its file lies, the log and the settings
 say. The file is read as `picture_file` does, decoded in a process that may be killed, and encoded
 anew from its pixels. A picture that cannot be shown is answered with a drawing that says so, and
-the status for programs: 404 where there is no such frame or its file is not to be found now, 410
-where the log knows that it was deleted, 422 where it cannot be decoded.
+the status for programs: 410 where the log knows that it was deleted, 404 where there is no such
+frame, where its file is not to be found now, or where that cannot be decoded.
 
 Small ones are kept in memory, not on disk: a card wears with each write, a board makes one in
 some hundredths of a second, browsers keep theirs, and of a deleted picture nothing is left behind.
@@ -147,11 +147,6 @@ class Darkroom:
                 _, oldest = self._kept.popitem(last=False)
                 self._kept_bytes -= len(oldest)
 
-    def close(self) -> None:
-        """Ends the decoder's process; another picture starts another."""
-        with self._one:
-            self.decoder.close()
-
 
 @router.get("/media/{media_id}/thumbnail.jpg")
 def thumbnail_route(
@@ -201,7 +196,7 @@ def _answer(desk: Desk, media_id: int, edge: int, request: Request) -> Response:
             return _drawing("deleted", 410)
         return _drawing("picture not found", 404)
     except BadFrame:
-        return _drawing("cannot be shown", 422)
+        return _drawing("cannot be shown", 404)
     except Busy as busy:
         return Response(f"{busy} {busy.hint}", 503, {"Retry-After": "5"}, "text/plain")
 
