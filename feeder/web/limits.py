@@ -27,7 +27,7 @@ class Rate:
 RATES: Mapping[str, Rate] = {
     "reading": Rate(1000, 50),
     "writing": Rate(120, 4),
-    "working": Rate(30, 1),
+    "working": Rate(60, 2),
 }
 """By what a request costs: a look; an answer of a person, who taps four times a second at most;
 what the model has to be asked for."""

@@ -16,15 +16,15 @@ ANY = ("0.0.0.0", "::")
 _SOMEWHERE = ("192.0.2.1", 9)  # TEST-NET-1 (RFC 5737): nothing is ever sent there
 
 
+_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
 def addresses(host: str) -> list[str]:
     """The addresses of this computer that `host` means. ConfigError where it means none."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
-        raise ConfigError(
-            f"{host!r} is no address of this computer.",
-            'Set `host` under [web] to "127.0.0.1", or to "0.0.0.0" for phones in the house.',
-        ) from None
+        raise _no_address(host) from None
     return list(dict.fromkeys(str(place[0]) for *_, place in found))
 
 
@@ -36,20 +36,33 @@ def is_loopback(host: str) -> bool:
 def listen(host: str, port: int) -> list[socket.socket]:
     """Sockets that listen there. FeederError where the port is taken or not to be had."""
     opened: list[socket.socket] = []
-    try:
-        for address in addresses(host):
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            both = address == "::" and socket.has_dualstack_ipv6()
+    absent: OSError | None = None
+    for address in addresses(host):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        both = address == "::" and socket.has_dualstack_ipv6()
+        try:
             opened.append(
                 socket.create_server(
                     (address, port), family=family, backlog=128, dualstack_ipv6=both
                 )
             )
-    except OSError as error:
-        for one in opened:
-            one.close()
-        raise _explained(host, port, error) from error
+        except OSError as error:
+            if error.errno in _ABSENT:  # a name's IPv6 address, say, where there is no IPv6
+                absent = error
+                continue
+            for one in opened:
+                one.close()
+            raise _explained(host, port, error) from error
+    if not opened and absent is not None:
+        raise _explained(host, port, absent) from absent
     return opened
+
+
+def _no_address(host: str) -> ConfigError:
+    return ConfigError(
+        f"{host!r} is no address of this computer.",
+        'Set `host` under [web] to "127.0.0.1", or to "0.0.0.0" for phones in the house.',
+    )
 
 
 def _explained(host: str, port: int, error: OSError) -> FeederError:
@@ -64,11 +77,8 @@ def _explained(host: str, port: int, error: OSError) -> FeederError:
             f"Port {port} may not be listened on by this user.",
             "Choose one from 1024 on, as `port` under [web].",
         )
-    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-        return ConfigError(
-            f"{host!r} is no address of this computer.",
-            'Set `host` under [web] to "127.0.0.1", or to "0.0.0.0" for phones in the house.',
-        )
+    if error.errno in _ABSENT:
+        return _no_address(host)
     reason = os.strerror(error.errno) if error.errno else str(error)
     return FeederError(f"The page cannot listen at {host}, port {port}: {reason}.")
 
