@@ -170,6 +170,13 @@ def test_logging_out_ends_the_session(locked: Asker) -> None:
     assert locked.get("/", other).status == 200
 
 
+def test_cookies_of_others_are_no_matter(locked: Asker) -> None:
+    """A browser sends those of every program on this computer, whatever their port or form."""
+    ours = locked.log_in().cookie["cookie"]
+    for others in ('{"a": 1}', "a=b=c; d", 'x="unfinished', "é=ü", "hass=\\"):
+        assert locked.get("/", {"cookie": f"{others}; {ours}"}).status == 200, others
+
+
 def test_a_made_up_session_is_none(locked: Asker) -> None:
     """Neither one with another end, nor one signed with nothing, nor nonsense."""
     cookie = locked.log_in().cookie["cookie"]

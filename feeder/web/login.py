@@ -13,7 +13,6 @@ import math
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
@@ -109,7 +108,7 @@ class Gate:
             hashed = self.doorkeeper.hash()
             if hashed is None:
                 return self.app
-            token = _token(scope)
+            token = Request(scope).cookies.get(COOKIE, "")
             if token and self.sessions.knows(token, hashed):
                 scope[IN_SESSION] = True
                 return self.app
@@ -132,14 +131,6 @@ class Gate:
             "Log in at /login, or send it by HTTP Basic with any user name.",
             _CHALLENGE if for_program else _NO_CHALLENGE,
         )
-
-
-def _token(scope: Scope) -> str:
-    try:
-        found = SimpleCookie(header(scope, b"cookie").decode("latin-1")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
 
 
 def _basic_password(scope: Scope) -> str | None:
@@ -220,7 +211,7 @@ def log_in(
 def log_out(request: Request) -> Response:
     """Ends the session."""
     if request.scope.get(IN_SESSION):
-        request.app.state.sessions.end(_token(request.scope))
+        request.app.state.sessions.end(request.cookies[COOKIE])
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return answer
