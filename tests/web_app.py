@@ -89,7 +89,9 @@ class Asker:
         """The answers to requests in a row, which is quicker than one at a time."""
 
         async def each() -> list[Answer]:
-            return [await self._ask("GET", target, {}, [b""], {}) for target in targets]
+            return [
+                await self._ask("GET", target, {"accept": "*/*"}, [b""], {}) for target in targets
+            ]
 
         return self.run(each())
 

@@ -38,7 +38,7 @@ def refused(
     answer: Response
     if is_for_program(scope):
         answer = JSONResponse({"error": error, "hint": hint}, status)
-    elif wants_page(scope):
+    elif wants_page(scope) or not header(scope, b"accept"):
         answer = page(Request(scope), "error", status, error=error, hint=hint)
     else:
         answer = PlainTextResponse(f"{error} {hint}".rstrip() + "\n", status)
