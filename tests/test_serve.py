@@ -72,6 +72,15 @@ def test_a_password_is_read_from_a_pipe_and_kept_as_a_hash(site: Site) -> None:
     assert [one.name for one in file.parent.glob("*password*")] == [file.name]
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
+def test_what_root_sets_the_service_can_read(tmp_path: Path) -> None:
+    """`sudo feeder serve --set-password` leaves the file to the owner of its folder."""
+    os.chown(tmp_path, 1, 1)
+    passwords.write(tmp_path / "kept", PASSWORD)
+    found = (tmp_path / "kept").stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1, 1, 0o600)
+
+
 def test_on_a_terminal_it_is_asked_for_twice(site: Site) -> None:
     """Two that differ are asked for again; neither is shown."""
     ours, theirs = pty.openpty()
