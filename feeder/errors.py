@@ -44,6 +44,10 @@ class LogbookError(FeederError):
     """The log cannot be opened, was written by a newer release, or is in use by another daemon."""
 
 
+class NoSuchFrame(LogbookError):
+    """The log has no frame with this id."""
+
+
 class LogDamaged(LogbookError):
     """What is in the log's file is no sound database; the daemon puts a backup in its place."""
 

@@ -51,6 +51,8 @@ def scan_folder(folder: Path, path: Path) -> Iterator["Iterator[os.DirEntry[str]
 
 
 def _open(folder: Path, path: Path, flags: int) -> int:
+    if not path.is_relative_to(folder) or ".." in path.parts or "\0" in str(path):
+        raise Vanished(f"{path} does not lie below {folder}")
     try:
         if _STEPS:
             return _step_by_step(folder, path.relative_to(folder).parts, flags)

@@ -4,11 +4,13 @@ The directives are those of systemd 252 (Debian 12, Raspberry Pi OS): systemd.ex
 systemd.resource-control(5), systemd.service(5).
 """
 
+import ipaddress
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from feeder.companions import wanted
 from feeder.config import Settings
 from feeder.errors import FeederError
 
@@ -43,7 +45,8 @@ OOMPolicy=continue
 LimitCORE=0
 
 # The starter model idles at 140 MB, a large CLIP at 500, and a picture takes 256 MB at most while
-# it is decoded. Between the two limits the daemon is slowed down.
+# it is decoded; what [web], [mqtt] and [alerts] start beside the daemon has as much again. Between
+# the two limits all of it is slowed down.
 MemoryHigh={memory_high}M
 MemoryMax={memory_max}M
 # A quarter of the computer is left to the camera and to you.
@@ -59,7 +62,7 @@ NoNewPrivileges=yes
 UMask=0027
 LockPersonality=yes
 MemoryDenyWriteExecute=yes
-RestrictAddressFamilies=AF_UNIX
+RestrictAddressFamilies={families}
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
@@ -79,12 +82,11 @@ _SANDBOX = """
 CapabilityBoundingSet=
 AmbientCapabilities=
 DevicePolicy=closed
-IPAddressDeny=any
+{network}
 KeyringMode=private
 PrivateDevices=yes
 PrivateIPC=yes
 PrivateMounts=yes
-PrivateNetwork=yes
 PrivateUsers=yes
 ProtectControlGroups=yes
 ProtectHostname=yes
@@ -111,7 +113,8 @@ def unit(settings: Settings, *, for_user: bool) -> str:
     That manager cannot give a private view of the file system without namespaces, which some
     distributions deny to users: its unit has the limits and the system call filter alone.
     """
-    memory_high, memory_max = _memory(_physical_memory())
+    companions = wanted(settings)
+    memory_high, memory_max = _memory(_physical_memory(), len(companions))
     cores = os.cpu_count() or 1
     return _UNIT.format(
         python=_word(sys.executable).replace("$", "$$"),
@@ -121,8 +124,13 @@ def unit(settings: Settings, *, for_user: bool) -> str:
         memory_high=memory_high,
         memory_max=memory_max,
         cpu_quota=75 * cores,
-        tasks=64 + 8 * cores,
-        sandbox="" if for_user else _SANDBOX.format(folders="\n".join(_folders(settings))),
+        tasks=(1 + len(companions)) * (64 + 8 * cores),
+        families="AF_UNIX AF_INET AF_INET6" if companions else "AF_UNIX",
+        sandbox=""
+        if for_user
+        else _SANDBOX.format(
+            network="\n".join(_network(settings)), folders="\n".join(_folders(settings))
+        ),
         target="default.target" if for_user else "multi-user.target",
     )
 
@@ -171,9 +179,35 @@ def owner(settings: Settings) -> str:
     return name if name != "root" else os.environ.get("SUDO_USER", "root")
 
 
-def _memory(physical: int) -> tuple[int, int]:
+def _network(settings: Settings) -> Iterator[str]:
+    """The directives that close the network, as far as nothing in the settings asks for it."""
+    if not wanted(settings):
+        yield "IPAddressDeny=any"
+        yield "PrivateNetwork=yes"
+    elif not _speaks_to_others(settings):
+        yield "IPAddressAllow=localhost"
+        yield "IPAddressDeny=any"
+
+
+def _speaks_to_others(settings: Settings) -> bool:
+    """Whether more than this computer itself may be reached, or may reach the page."""
+    hosts = [settings.web.host] if settings.web.enabled else []
+    if settings.mqtt.broker is not None:
+        hosts.append(settings.mqtt.broker)
+    return bool(settings.alerts.send_to) or not all(map(_is_this_computer, hosts))
+
+
+def _is_this_computer(host: str) -> bool:
+    """Whether a name can mean no other one, wherever it is looked up."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _memory(physical: int, companions: int = 0) -> tuple[int, int]:
     """MemoryHigh and MemoryMax in MiB, on a computer with `physical` bytes."""
-    most = min(2048, physical * 3 // 4 >> 20)
+    most = min(2048 + 1024 * companions, physical * 3 // 4 >> 20)
     return most * 3 // 4, most
 
 
@@ -196,6 +230,7 @@ def _folders(settings: Settings) -> Iterator[str]:
     yield from _each("ReadOnlyPaths", _outermost(path for path in program if _below(path, (base,))))
 
     named = [*writes, settings.own_labels, settings.calibration, *_named_by_path(settings)]
+    named += _secrets(settings)
     named += [Path(os.path.realpath(path)) for path in named]
     elsewhere = [path for path in named if not _below(path, (base, Path(os.path.realpath(base))))]
     if any(_below(path, _HOMES) for path in elsewhere):
@@ -220,6 +255,15 @@ def _named_by_path(settings: Settings) -> list[Path]:
     lists = (settings.region_files(deployment.name) for deployment in settings.deployments)
     paths = [path for pair in lists for path in pair if path is not None]
     return [*paths, *(path for path in map(Path, names) if path.is_absolute())]
+
+
+def _secrets(settings: Settings) -> list[Path]:
+    """Files of passwords and addresses that companions read."""
+    names = [settings.web.password] if settings.web.enabled else []
+    if settings.mqtt.broker is not None and settings.mqtt.password is not None:
+        names.append(settings.mqtt.password)
+    names += [name for name in settings.alerts.send_to if "://" not in name]
+    return [settings.resolve(name) for name in names]
 
 
 def _links(path: Path) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 `config` writes the file from these descriptions.
 """
 
+import re
 from datetime import time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -304,6 +305,15 @@ class WebSection(Section):
     max_megabytes: float = Field(20.0, gt=0, le=200, description="megabytes in an upload")
 
     _as_tuple = field_validator("names", mode="before")(_tuple_of)
+
+    @field_validator("names")
+    @classmethod
+    def _host_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not re.fullmatch(r"[\w.-]+|\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]+]?", name, re.ASCII):
+                said = f"{name!r} is no name of a computer; write it like 'feeder.local'"
+                raise ValueError(f"{said}, without http:// and port")
+        return names
 
 
 class MqttSection(Section):

@@ -85,13 +85,19 @@ class Site:
         *others: tuple[Label, float],
         name: str = "",
         tags: tuple[Tag, ...] = (),
+        data: bytes | None = None,
     ) -> int:
         """Logs a frame taken so long ago, with a picture that is there; its media id.
 
-        `what` is the label that is seen, or a whole prediction; `name` the file's.
+        `what` is the label that is seen, or a whole prediction; `name` the file's, and `data` what
+        is in it.
         """
         self.count += 1
-        path = numbered(self.deployment.folder / (name or f"{self.count}.jpg"), self.count)
+        path = self.deployment.folder / (name or f"{self.count}.jpg")
+        if data is None:
+            numbered(path, self.count)
+        else:
+            path.write_bytes(data)
         found, data = path.stat(), path.read_bytes()
         source = SettledPath(self.deployment, path, found.st_size, found.st_mtime_ns)
         digest = hashlib.sha256(data).hexdigest()

@@ -49,6 +49,15 @@ def test_what_is_gone_or_behind_a_link_has_vanished(name: str, folder: Path) -> 
         safe_open.open_file(folder, folder / name)
 
 
+@pytest.mark.parametrize("name", ["../outside/bird.jpg", "day/../../outside/bird.jpg", "a\0b"])
+def test_what_does_not_lie_below_has_vanished(name: str, folder: Path) -> None:
+    """A name that climbs out of the folder, or is none, opens nothing; nor does another's."""
+    with pytest.raises(Vanished):
+        safe_open.open_file(folder, folder / name)
+    with pytest.raises(Vanished):
+        safe_open.open_file(folder, folder.with_name("outside") / "bird.jpg")
+
+
 def test_a_folder_is_listed_and_a_link_is_not(folder: Path) -> None:
     """Nothing is listed through a link that took a folder's place since it was seen."""
     with safe_open.scan_folder(folder, folder / "day") as entries:

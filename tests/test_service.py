@@ -18,6 +18,18 @@ MOST_EXPOSED = 15
 """The promise's 1.5, in the tenths that systemd-analyze counts in."""
 
 
+WEB = "[web]\nenabled = true\n"
+OPEN_WEB = WEB + 'host = "0.0.0.0"\n'
+MQTT = '[mqtt]\nbroker = "homeassistant.local"\n'
+ALERTS = '[alerts]\nsend_to = ["data/alert-urls"]\n'
+
+
+def settings_with(sections: str, folder: Path = HOME_CHECKOUT) -> Settings:
+    """Settings of a camera and these sections."""
+    text = f'[[deployment]]\nname = "garden"\nfolder = "snapshots"\n{sections}'
+    return config.parse(text, folder / "config.toml")
+
+
 def settings_in(folder: Path, drop: str = "snapshots", **model: str) -> Settings:
     """A fresh configuration in `folder`, which need not exist, with another drop folder."""
     text = config.fresh(folder=drop)
@@ -164,6 +176,64 @@ def test_odd_names_are_quoted() -> None:
 def test_memory_limits_fit_the_computer(physical: int, limits: tuple[int, int]) -> None:
     """At most 2 GiB, and a quarter of a small board's memory is left to others."""
     assert service._memory(physical) == limits
+
+
+def test_without_companions_there_is_no_network() -> None:
+    """What the settings do not ask for is closed: no address family, no network, no address."""
+    unit = service.unit(settings_with(""), for_user=False)
+    assert lines(unit, "RestrictAddressFamilies") == ["AF_UNIX"]
+    assert lines(unit, "PrivateNetwork") == ["yes"]
+    assert (lines(unit, "IPAddressDeny"), lines(unit, "IPAddressAllow")) == (["any"], [])
+    user = service.unit(settings_with(""), for_user=True)
+    assert lines(user, "RestrictAddressFamilies") == ["AF_UNIX"]
+
+
+@pytest.mark.parametrize("sections", [WEB, '[mqtt]\nbroker = "127.0.0.1"\n'])
+def test_what_stays_on_this_computer_reaches_no_other(sections: str) -> None:
+    """A page or a broker at 127.0.0.1 opens the way to this computer itself, and no further."""
+    unit = service.unit(settings_with(sections), for_user=False)
+    assert lines(unit, "RestrictAddressFamilies") == ["AF_UNIX AF_INET AF_INET6"]
+    assert lines(unit, "PrivateNetwork") == []
+    assert (lines(unit, "IPAddressDeny"), lines(unit, "IPAddressAllow")) == (["any"], ["localhost"])
+
+
+@pytest.mark.parametrize("sections", [OPEN_WEB, MQTT, ALERTS, WEB + ALERTS])
+def test_what_speaks_to_others_may(sections: str) -> None:
+    """A page for the house, a broker elsewhere and messages need addresses of others."""
+    unit = service.unit(settings_with(sections), for_user=False)
+    assert lines(unit, "RestrictAddressFamilies") == ["AF_UNIX AF_INET AF_INET6"]
+    for directive in ("PrivateNetwork", "IPAddressDeny", "IPAddressAllow"):
+        assert lines(unit, directive) == []
+
+
+@pytest.mark.parametrize(("sections", "most"), [(WEB, 16), (OPEN_WEB + MQTT + ALERTS, 17)])
+def test_with_a_network_it_is_sandboxed_still(sections: str, most: int, tmp_path: Path) -> None:
+    """systemd's audit gives 1.6 with a page for this computer, 1.7 with everything there is."""
+    settings = settings_with(sections, tmp_path)
+    settings.path.touch()
+    if os.geteuid() == 0:
+        os.chown(settings.path, 1, 1)
+    unit = tmp_path / service.NAME
+    unit.write_text(service.unit(settings, for_user=False), encoding="utf-8")
+    done = analyze("security", "--offline=true", f"--threshold={most}", unit, runtime=tmp_path)
+    assert done.returncode == 0, done.stdout
+    done = analyze("--system", "verify", unit, runtime=tmp_path)
+    assert [line for line in done.stderr.splitlines() if service.NAME in line] == []
+
+
+def test_companions_have_memory_and_threads_of_their_own() -> None:
+    """The daemon is not slowed down because a page is shown."""
+    alone, three = (
+        service.unit(settings_with(sections), for_user=False) for sections in ("", WEB + ALERTS)
+    )
+    assert service._memory(16 << 30, 2) == (3072, 4096)
+    assert int(lines(three, "TasksMax")[0]) == 3 * int(lines(alone, "TasksMax")[0])
+
+
+def test_files_of_secrets_elsewhere_are_seen() -> None:
+    """A password's file in a home is not hidden from what reads it."""
+    settings = settings_with(WEB + 'password = "/home/ada/secret"\n')
+    assert lines(service.unit(settings, for_user=False), "ProtectHome") == ["read-only"]
 
 
 def test_hints_name_the_command_of_the_installed_unit(

@@ -89,7 +89,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
-def _of(request: Request) -> Desk:
+async def _of(request: Request) -> Desk:  # no thread is worth taking for it
     desk = request.app.state.desk
     assert isinstance(desk, Desk)
     return desk
