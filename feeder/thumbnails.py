@@ -30,7 +30,12 @@ def thumbnail(path: Path) -> str:
     image = reduced(path)
     if image is None:
         return ""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg(image)).decode()
+
+
+def jpeg(image: Image.Image) -> bytes:
+    """The image as a JPEG file of its pixels alone: no EXIF, place, profile or comment."""
     image.info = {}  # Pillow would carry a JPEG's comment over
     small = io.BytesIO()
     image.save(small, "JPEG", quality=80, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(small.getvalue()).decode()
+    return small.getvalue()
