@@ -331,7 +331,6 @@ def test_a_frame_that_is_dropped_reaches_the_broker(
     """The whole way: a daemon, its companion, a broker, somebody who listens."""
     write_config(
         thresholds="label = 0.0\nbird = 0.0\nblank = 1.0",
-        visits="gap_minutes = 0.05",
         mqtt=f'broker = "127.0.0.1"\nport = {broker.port}',
     )
     with broker.listener() as listener:
