@@ -24,11 +24,11 @@ log = logging.getLogger("feeder.companions")
 TELL_SECONDS = 5.0
 """How often they are told how the daemon is."""
 
-FIRST_WAIT, LONGEST_WAIT = 5.0, 600.0
+FIRST_WAIT, LONGEST_WAIT = 2.0, 600.0
 """Seconds until one that ended is started again; twice as long each time it soon ends again."""
 
 STOP_SECONDS = 5.0
-"""How long they have to end."""
+"""How long they have to end before they are killed."""
 
 
 def wanted(settings: Settings) -> tuple[str, ...]:
@@ -56,12 +56,17 @@ class _Companion:
 
 @dataclass
 class Companions:
-    """`turn` starts, restarts and informs them; `close` ends them."""
+    """`turn` starts, restarts and informs them; `close` ends them.
+
+    Of these `close` alone ever waits: the loop that calls `turn` has frames to look at.
+    """
 
     path: Path
     clock: Clock = field(default_factory=Clock)
     start: Callable[[Path, str], Sequence[str]] = command
     _running: dict[str, _Companion] = field(default_factory=dict, init=False)
+    _leaving: "list[subprocess.Popen[bytes]]" = field(default_factory=list, init=False)
+    _kill_at: float = field(default=0.0, init=False)
     _settings: Settings | None = field(default=None, init=False)
     _tell_at: float = field(default=0.0, init=False)
 
@@ -71,11 +76,13 @@ class Companions:
         return tuple(name for name, one in self._running.items() if one.process is not None)
 
     def turn(self, settings: Settings, state: DaemonState) -> None:
-        """Does what is due; on other settings they all begin anew."""
+        """Does what is due; on other settings they all begin anew, once the old ones are gone."""
         if settings is not self._settings:
-            self.close()
+            self.restart()
             self._settings = settings
             self._running = {name: _Companion() for name in wanted(settings)}
+        if not self._have_left():
+            return
         now = self.clock.monotonic()
         for name, one in self._running.items():
             self._keep(name, one, now)
@@ -86,23 +93,36 @@ class Companions:
                 _tell(one, line)
 
     def restart(self) -> None:
-        """Begins anew: another log has taken the old one's place."""
-        self.close()
+        """Has them end; the next turns begin anew. So it is also when another log has taken the
+        old one's place."""
+        for one in self._running.values():
+            if one.process is not None:
+                one.process.terminate()
+                self._leaving.append(one.process)
+        self._kill_at = self.clock.monotonic() + STOP_SECONDS
+        self._running, self._settings, self._tell_at = {}, None, 0.0
 
     def close(self) -> None:
         """Ends them all, those that do not end by themselves by force."""
-        processes = [one.process for one in self._running.values() if one.process is not None]
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self.restart()
+        for process in self._leaving:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS / len(self._leaving))
+        self._kill_at = self.clock.monotonic()
+        while not self._have_left():
+            self._leaving[0].wait()
+
+    def _have_left(self) -> bool:
+        """Whether those that were to end have; after their time they are killed."""
+        for process in list(self._leaving):
+            if process.poll() is None:
+                if self.clock.monotonic() >= self._kill_at:
+                    process.kill()
+                continue
             if process.stdin is not None:
                 process.stdin.close()
-        self._running, self._settings = {}, None
+            self._leaving.remove(process)
+        return not self._leaving
 
     def _keep(self, name: str, one: _Companion, now: float) -> None:
         if one.process is not None:
@@ -112,26 +132,31 @@ class Companions:
             if one.process.stdin is not None:
                 one.process.stdin.close()
             one.process = None
-            lasted = now - one.started
-            one.wait = FIRST_WAIT if lasted > LONGEST_WAIT else min(2 * one.wait, LONGEST_WAIT)
-            one.not_before = now + one.wait
-            log.error(
-                "`feeder %s` ended (status %d); it starts again in %g s", name, status, one.wait
-            )
+            if now - one.started > LONGEST_WAIT:
+                one.wait = FIRST_WAIT
+            self._put_off(name, one, now, f"ended (status {status})")
         if now < one.not_before:
             return
         try:
             one.process = subprocess.Popen(
-                self.start(self.path, name), stdin=subprocess.PIPE, bufsize=0
+                self.start(self.path, name),
+                stdin=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C is the daemon's, which then ends them
             )
         except OSError as error:
-            one.not_before = now + one.wait
-            log.error("`feeder %s` does not start: %s", name, error)
+            self._put_off(name, one, now, f"does not start ({error})")
             return
         assert one.process.stdin is not None
         # One that does not listen must not hold the daemon up.
         os.set_blocking(one.process.stdin.fileno(), False)
         one.started = now
+        self._tell_at = 0.0
+
+    def _put_off(self, name: str, one: _Companion, now: float, what: str) -> None:
+        log.error("`feeder %s` %s; it starts again in %g s", name, what, one.wait)
+        one.not_before = now + one.wait
+        one.wait = min(2 * one.wait, LONGEST_WAIT)
 
 
 def _tell(one: _Companion, line: bytes) -> None:

@@ -114,6 +114,11 @@ class Settings(_File):
         return self.resolve(self.logbook.cache)
 
     @property
+    def mqtt_password(self) -> Path | None:
+        """The file that holds the MQTT broker's password, if it asks for one."""
+        return self.resolve(self.mqtt.password) if self.mqtt.password is not None else None
+
+    @property
     def archive(self) -> Path:
         """The folder that logged pictures are moved to."""
         return self.resolve(self.retention.archive)

@@ -17,6 +17,7 @@ from feeder.errors import FeederError
 from feeder.inbox import must_poll
 from feeder.log_reader import LogReader
 from feeder.mounts import file_system
+from feeder.mqtt_link import access, is_open_to_others, try_once
 from feeder.species_prior import expect
 from feeder.system_time import awaits_synchronisation
 from feeder.timekeeping import Timekeeper, installed_at
@@ -26,6 +27,7 @@ LOW_DISK = 500_000_000
 """Bytes free below which a log and its pictures soon run out of room."""
 
 EVENT_SECONDS = 3.0
+BROKER_SECONDS = 5.0
 
 OLD_BACKUP = 3
 """Intervals without a backup after which something is in its way."""
@@ -42,7 +44,7 @@ class Check:
 
 
 def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]:
-    """Looks at folders, watcher, model, database, disk and clock, one check after the other.
+    """Looks at folders, watcher, model, database, disk, clock and MQTT, one after the other.
 
     `try_model` loads the configured model and says what it is; FeederError where it cannot.
     """
@@ -54,6 +56,7 @@ def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]
     yield _backup(settings)
     yield _disk(settings)
     yield _clock(settings)
+    yield from _broker(settings)
     yield _platform()
 
 
@@ -271,6 +274,26 @@ _VOUCHED = {
     KnownBy.BATTERY: "as the battery clock has it",
     KnownBy.ASSUMED: "taken to be right: this system does not say",
 }
+
+
+def _broker(settings: Settings) -> Iterator[Check]:
+    """Whether the MQTT broker takes this feeder; nothing where none is named."""
+    if settings.mqtt.broker is None:
+        return
+    file = settings.mqtt_password
+    try:
+        broker = access(settings.mqtt, file)
+        try_once(broker, BROKER_SECONDS)
+    except FeederError as error:
+        mend = error.hint or "look at the broker, and at [mqtt]; the daemon tries it for ever"
+        yield Check("mqtt", False, str(error), mend)
+        return
+    if file is not None and is_open_to_others(file):
+        yield Check(
+            "mqtt", False, f"everybody on this computer may read {file}", f"chmod 600 '{file}'"
+        )
+    else:
+        yield Check("mqtt", True, f"{broker.place} takes this feeder")
 
 
 def _platform() -> Check:

@@ -9,12 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-# Before the import, which reads it: a bird feeder reports to nobody, and from 1.29 on this
-# library would, leaving a device id in the user's home.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-import onnxruntime as ort
-
 from feeder.bundle import Bundle, Graph, Precision, golden_image
 from feeder.domain import Vectors
 from feeder.errors import BundleError
@@ -184,6 +178,12 @@ def _session(path: Path, threads: int) -> Any:
     No arena, which would keep the largest run's memory for ever; the memory pattern plans each
     run's in one piece, a fifth faster than piece by piece and no larger.
     """
+    # Before the import, which reads it: a bird feeder reports to nobody, and from 1.29 on this
+    # library would, leaving a device id in the user's home. Imported here: most commands, and what
+    # follows the log all day, run no model.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -14,6 +14,7 @@ from feeder.domain import Visit
 from feeder.errors import LogbookError
 from feeder.sighting_log import NEWS, SightingLog
 from feeder.visit_history import recent
+from feeder.visit_memory import Remembered, VisitMemory
 from feeder.visit_tracker import Tracker
 from feeder.visits import WINDOW, Groups
 
@@ -31,12 +32,17 @@ MOST = 20_000
 AGAIN_SECONDS = 60.0
 """How long a log that cannot be read is left alone."""
 
+OLDEST_NEWS = timedelta(days=1)
+"""What happened while nobody looked is said up to this age."""
+
 
 class LiveVisits:
     """Hears that frames were `logged`; `turn` says what began and ended since.
 
     `began` is told of a visit once it is sure, `ended` once it is over; of one that a backlog
-    brings, and that is long over, only the latter.
+    brings, and that is long over, only the latter. With a `memory` a restart goes on where the
+    last one was: nothing is said twice, and what came meanwhile is said. Without one, visits that
+    are under way at the start count as said.
     """
 
     def __init__(
@@ -45,8 +51,11 @@ class LiveVisits:
         began: Callable[[Visit], None],
         ended: Callable[[Visit], None],
         clock: Clock | None = None,
+        memory: VisitMemory | None = None,
     ) -> None:
         self._log = SightingLog(path)
+        self._memory = memory
+        self._remembered: Remembered | None = None
         self._began = began
         self._ended = ended
         self._clock = clock or Clock()
@@ -64,7 +73,7 @@ class LiveVisits:
 
     def restored(self) -> None:
         """Begins anew: another log has taken the old one's place."""
-        self._tracker = None
+        self._tracker, self._not_before = None, 0.0
 
     def turn(self, gap: timedelta, groups: Groups) -> None:
         """Reads what is new and says what follows; a log that cannot be read, it waits for."""
@@ -92,17 +101,48 @@ class LiveVisits:
         """Goes on with the visits that the log shows under way, so that a restart splits none."""
         tracker = Tracker(gap, groups)
         self._last_frame = self._log.newest_frame()
-        for sighting in recent(self._log, gap, MOST // 2):
+        before = self._recall()
+        for sighting in recent(self._log, gap, MOST // 2, before.since if before else None):
             if sighting.media_id <= self._last_frame:
                 tracker.add(sighting)
-        for visit in reversed(tracker.visits()):
-            if self._is_over(visit, gap):
-                tracker.forget(visit.media_ids)
-                if _place(visit) in self._under_way:  # it was said to have begun
-                    self._under_way.remove(_place(visit))
-                    self._ended(visit)
+        over = [visit for visit in tracker.visits() if self._is_over(visit, gap)]
+        for visit in over:
+            tracker.forget(visit.media_ids)
+            if before.is_news(visit) if before else self._was_under_way(visit, over):
+                self._ended(visit)
         self._tracker, self._visits, self._has_news = tracker, tracker.visits(), True
-        self._under_way = set(map(_place, self._visits))
+        self._under_way = {
+            _place(visit)
+            for visit in self._visits
+            if self._memory is None or (before is not None and before.was_said(visit))
+        }
+        self._remember()
+
+    def _was_under_way(self, visit: Visit, over: Sequence[Visit]) -> bool:
+        """Whether it is the one that was said to have begun there: the last that is over."""
+        place = _place(visit)
+        return place in self._under_way and visit == [v for v in over if _place(v) == place][-1]
+
+    def _recall(self) -> Remembered | None:
+        """What was said before this start or this other log; None where nothing is known of it."""
+        if self._memory is None:
+            return None
+        found = self._remembered or self._memory.read()
+        # Of another log, which a backup has replaced, it would mean other frames.
+        if found is None or found.last_frame > self._last_frame:
+            return None
+        return found.no_older_than(self._clock.now() - OLDEST_NEWS)
+
+    def _remember(self) -> None:
+        """Notes what was said where that has changed."""
+        if self._memory is None:
+            return
+        said = {visit.media_ids[0]: _place(visit) in self._under_way for visit in self._visits}
+        if self._remembered is not None and self._remembered.visits == said:
+            return
+        since = min((visit.start for visit in self._visits), default=self._clock.now())
+        self._remembered = Remembered(self._last_frame, since, said)
+        self._memory.write(self._remembered)
 
     def _read(self) -> None:
         assert self._tracker is not None
@@ -138,6 +178,7 @@ class LiveVisits:
             if _place(visit) not in self._under_way and self._is_sure(visit):
                 self._under_way.add(_place(visit))
                 self._began(visit)
+        self._remember()
 
     def _forget(self, media_ids: Sequence[int]) -> None:
         assert self._tracker is not None

@@ -332,6 +332,15 @@ class MqttSection(Section):
     )
     thumbnails: bool = Field(True, description="send the newest visit's picture, made small")
 
+    @field_validator("topic", "discovery")
+    @classmethod
+    def _publishable(cls, topic: str) -> str:
+        if any(forbidden in topic for forbidden in "+#\0") or topic.startswith("$"):
+            raise ValueError("a topic holds no + or #, and does not begin with $")
+        if topic.strip("/") != topic:
+            raise ValueError("write it without / at its ends")
+        return topic
+
 
 class AlertsSection(Section):
     """Messages to a phone, by any service that Apprise knows."""

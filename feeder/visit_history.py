@@ -43,13 +43,21 @@ def read(log: SightingLog, gap: timedelta, groups: Groups, query: VisitQuery) ->
     yield from islice(found, query.limit)
 
 
-def recent(log: SightingLog, gap: timedelta, most: int) -> list[Sighting]:
-    """The newest sightings back to a silence that no visit spans, at most so many."""
+def recent(
+    log: SightingLog, gap: timedelta, most: int, since: datetime | None = None
+) -> list[Sighting]:
+    """The newest sightings back to a silence that no visit spans, at most so many.
+
+    With `since` to such a silence before that instant.
+    """
     newest_first = log.in_order(newest_first=True)
     found: list[Sighting] = []
+    later = since
     for sighting in newest_first:
-        if found and _is_quiet(found[-1].captured_at - sighting.captured_at, gap):
+        at = sighting.captured_at
+        if later is not None and _is_quiet(later - at, gap):
             break
+        later = at if since is None else min(since, at)
         found.append(sighting)
         if len(found) == most:
             break

@@ -11,6 +11,7 @@ import pytest
 from feeder.domain import Visit
 from feeder.live_visits import LATE_SECONDS, LiveVisits
 from feeder.sighting_log import SightingLog
+from feeder.visit_memory import VisitMemory
 from feeder.visits import visits
 from tests.conftest import FakeClock
 from tests.feeder_process import PATIENCE, FeederProcess, picture
@@ -114,6 +115,98 @@ def test_a_restart_does_not_split_a_visit(feeder: Feeder) -> None:
         "European Robin began",
         "European Robin ended, 3",
     ]
+
+
+class Announced(Feeder):
+    """A feeder whose visits are remembered in a file from one start to the next."""
+
+    def start(self) -> None:
+        memory = VisitMemory(self.log.path.with_name("announced"))
+        self.live = LiveVisits(self.log.path, self.began, self.ended, self.time.clock, memory)
+
+
+@pytest.fixture
+def announced(tmp_path: Path, time: FakeClock) -> Iterator[Announced]:
+    """Such a feeder, its clock at the log's `START`."""
+    made = Announced(tmp_path / "feeder.db", time)
+    made.at(0)
+    yield made
+    made.log.logbook.close()
+
+
+def test_a_remembered_visit_is_not_said_to_begin_twice(announced: Announced) -> None:
+    """Started again while it is under way, it is said to end and no more."""
+    watch(announced, 0, 10)
+    announced.start()
+    announced.at(20)
+    watch(announced, 30)
+    announced.start()
+    announced.at(400)
+    announced.start()
+    announced.at(500)
+    assert announced.said == ["European Robin began", "European Robin ended, 3"]
+
+
+def test_what_happened_while_nobody_looked_is_said(announced: Announced) -> None:
+    """A visit that ended meanwhile, one that came and went, and one that came and goes on."""
+    watch(announced, 0, 10)
+    for seconds in (20, 100):
+        announced.log.see(seconds)
+    for seconds in (400, 410):
+        announced.log.see(seconds, SPARROW)
+    for seconds in (800, 810):
+        announced.log.see(seconds)
+    announced.start()
+    announced.at(820)
+    assert announced.said == [
+        "European Robin began",
+        "European Robin ended, 4",
+        "House Sparrow ended, 2",
+        "European Robin began",
+    ]
+
+
+def test_frames_that_came_meanwhile_keep_a_visit_whole(announced: Announced) -> None:
+    """A bird that stayed for longer than the gap while nobody looked has not been away."""
+    watch(announced, 0, 10)
+    for seconds in range(60, 900, 60):
+        announced.log.see(seconds)
+    announced.start()
+    announced.at(880)
+    assert announced.said == ["European Robin began"]
+
+
+def test_a_visit_that_was_not_sure_yet_is_said_later(announced: Announced) -> None:
+    """Of one whose first frame came before the restart, the beginning is not lost."""
+    watch(announced, 0)
+    announced.start()
+    announced.at(5)
+    assert announced.said == []
+    watch(announced, 10)
+    assert announced.said == ["European Robin began"]
+
+
+def test_the_first_start_of_all_says_what_goes_on(announced: Announced) -> None:
+    """What is over is old; so it is where the file is damaged, or of a log that was replaced."""
+    for text in ("", "[]", '{"last_frame": 99, "since": "2026-05-01T06:00:00Z", "visits": {}}'):
+        announced.log.path.with_name("announced").write_text(text)
+        announced.said.clear()
+        for seconds in (0, 10):
+            announced.log.see(announced.time.clock.now() - timedelta(seconds=3000 - seconds))
+            announced.log.see(announced.time.clock.now() - timedelta(seconds=20 - seconds), SPARROW)
+        announced.start()
+        announced.turn()
+        assert announced.said == ["House Sparrow began"]
+        announced.time.advance(10_000)
+
+
+def test_a_backlog_of_days_is_not_told(announced: Announced) -> None:
+    """Of what nobody was told for longer than a day, only what is still going on is news."""
+    watch(announced, 0, 10)
+    announced.log.see(4000)
+    announced.start()
+    announced.at(3 * 86_400)
+    assert announced.said == ["European Robin began"]
 
 
 def test_a_backlog_in_any_order_gives_the_visits_of_the_whole(feeder: Feeder) -> None:
