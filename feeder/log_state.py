@@ -11,17 +11,15 @@ from feeder.clock import Clock, to_local, to_utc
 from feeder.config import Settings
 from feeder.domain import Kind, Visit
 from feeder.frame_watch import FrameWatch
-from feeder.refill import ATTRIBUTE, FeederState, feeder_state
+from feeder.refill import FeederState
 from feeder.sighting_log import SightingLog
 from feeder.tag_log import TagLog
+from feeder.troubles import feeder_states
 from feeder.visit_history import VisitQuery
 from feeder.visits import Groups
 
 LOOKED_BACK = timedelta(days=60)
 """How far back a camera's last visit is looked for; that of all cameras is found however old."""
-
-FEEDER_DAYS = timedelta(days=14)
-"""How much of what was said of a feeder tells whether it is empty."""
 
 FEEDER_SECONDS = 120.0
 """How often that is asked at most."""
@@ -106,8 +104,6 @@ class StateReader:
             self._ask_feeders_at = self._clock.monotonic() + FEEDER_SECONDS
             now = self._clock.now()
             with TagLog(self._settings.database) as log:
-                self._feeders = {
-                    one.name: feeder_state(log.said(ATTRIBUTE, one.name, now - FEEDER_DAYS), now)
-                    for one in self._settings.deployments
-                }
+                cameras = [one.name for one in self._settings.deployments]
+                self._feeders = feeder_states(log, cameras, now)
         return self._feeders
