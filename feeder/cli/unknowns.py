@@ -7,7 +7,6 @@ import click
 from feeder import config, person
 from feeder import unknowns as sorting
 from feeder.cli import pictures
-from feeder.cli.naming import every_label, new_label
 from feeder.cli.output import err, examples, local, note, say, table, write_json
 from feeder.cli.wiring import open_bundle
 from feeder.config import Settings
@@ -16,6 +15,7 @@ from feeder.domain import Kind, Label
 from feeder.embedding_store import EmbeddingStore
 from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog
+from feeder.naming import every_label, new_label
 from feeder.places import where
 from feeder.search_log import SearchLog
 from feeder.unknowns import Cluster, Unknowns
