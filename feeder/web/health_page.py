@@ -95,7 +95,7 @@ def _daemon(desk: Desk) -> tuple[str, str]:
     if link is None:
         said = (
             "No daemon started this page, so it cannot tell whether one is running; "
-            "`enabled = true` under [web] lets the daemon start it."
+            '"enabled = true" under [web] lets the daemon start it.'
         )
         return "", said
     state = link.state

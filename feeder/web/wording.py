@@ -42,8 +42,10 @@ class Words:
         return "just now"
 
     def percent(self, share: float | None) -> str:
-        """`97 %`, or "" for None."""
-        return "" if share is None else f"{100 * share:.0f} %"
+        """`97 %`, or "" for None; never 100 % of what is not certain."""
+        if share is None:
+            return ""
+        return f"{min(int(100 * share + 0.5), 99) if share < 1 else 100} %"
 
     def counted(self, count: int, noun: str) -> str:
         """`1 frame`, `1,742 frames`."""

@@ -6,6 +6,7 @@ const place = (page) => page.querySelector("[data-place]") ?? page.querySelector
 // A form or link with `data-swap` brings its page's place here instead of the whole page.
 async function swap(address, options = {}) {
   const here = place(document);
+  if (here.classList.contains("busy")) return; // one tap is one answer
   here.classList.add("busy");
   try {
     const answer = await fetch(address, { ...options, headers: { Accept: "text/html" } });
