@@ -137,18 +137,15 @@ class FrameLog(OpenLog):
             *beside,
         )
 
-    def newest(self) -> dict[str, tuple[int, datetime]]:
-        """Each camera's newest frame by time of capture, with that time, in UTC."""
-        found = {}
-        for number, name in self._read("SELECT deployment_id, location_name FROM deployment"):
-            rows = self._read(
-                "SELECT media_id, timestamp FROM media WHERE deployment_id = ?"
-                " ORDER BY timestamp DESC, media_id DESC LIMIT 1",
-                (number,),
-            )
-            for media_id, at in rows:
-                found[name] = media_id, parse_utc(at)
-        return found
+    def newest(self, deployment: str) -> tuple[int, datetime] | None:
+        """A camera's newest frame by time of capture, with that time, in UTC."""
+        rows = self._read(
+            "SELECT media_id, timestamp FROM media WHERE deployment_id ="
+            " (SELECT deployment_id FROM deployment WHERE location_name = ?)"
+            " ORDER BY timestamp DESC, media_id DESC LIMIT 1",
+            (deployment,),
+        )
+        return (int(rows[0][0]), parse_utc(rows[0][1])) if rows else None
 
     def counts(self, since: datetime) -> Mapping[str, int]:
         """The frames since an instant by what they show now, in Camtrap DP's types."""

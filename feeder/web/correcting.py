@@ -78,12 +78,24 @@ class SaidForm:
 SaidHere = Annotated[SaidForm, Depends()]
 
 
+def _frames(frame: Annotated[list[str], Form(max_length=1000)]) -> list[int]:
+    """The frames that a form is about: a number in each field, or many in one."""
+    numbers = [one for text in frame for one in text.split()]
+    if not numbers or not all(one.isdecimal() and len(one) < 19 for one in numbers):
+        raise FeederError("No frame was chosen.", "Go back, and tick one at least.")
+    return [int(one) for one in numbers]
+
+
+ChosenFrames = Annotated[list[int], Depends(_frames)]
+
+
 @dataclass(frozen=True)
 class Answers:
     """What may be said of frames by one tap, for `answers.html.j2`.
 
     `shown` is what the log says of most, `frames` of each; `others` are names that it may be
     instead. `yes` is the field and value that say so of all. `labels` are all names there are.
+    `is_favorite` is of the first frame.
     """
 
     frames: tuple[Shown, ...]
@@ -91,7 +103,7 @@ class Answers:
     yes: tuple[str, str]
     others: tuple[str, ...]
     labels: tuple[str, ...]
-    favorites: frozenset[int]
+    is_favorite: bool
     back: str
 
 
@@ -99,7 +111,8 @@ def answers(desk: Desk, media_ids: Sequence[int], back: str) -> Answers:
     """What may be said of these frames, of which the first is the one to show."""
     frames = CorrectionLog(desk.settings.database).frames(media_ids)
     with FrameLog(desk.settings.database) as log:
-        best = log.account(frames[0].media_id).current
+        shown = log.account(frames[0].media_id)
+    best = shown.current
     said = [words for words, _ in corrections.counts(frames)]
     named = [one.label for one in frames if one.observation_type is ObservationType.ANIMAL]
     runners_up = [name for name, _ in best.runners_up]
@@ -107,18 +120,13 @@ def answers(desk: Desk, media_ids: Sequence[int], back: str) -> Answers:
     near = [best.label.name] if best.label else []
     names = dict.fromkeys(name for name in (*named, *near, *runners_up) if name)
     others = tuple(name for name in names if name != said[0])
-    pictures = PictureLog.open(desk.settings.database, writable=False)
-    try:
-        favorites = {one.media_id for one in pictures.get(media_ids) if one.is_favorite}
-    finally:
-        pictures.close()
     return Answers(
         tuple(frames),
         said[0],
         _yes(frames, said[0]),
         others[:MOST_RUNNERS_UP],
         label_names(desk),
-        frozenset(favorites),
+        shown.is_favorite,
         back,
     )
 
@@ -163,9 +171,7 @@ def done(request: Request, desk: Desk) -> tuple[Judgement, bool] | None:
 
 
 @router.post("/corrections")
-def correct(
-    desk: TheDesk, said: SaidHere, frame: Annotated[list[int], Form(max_length=10_000)]
-) -> Response:
+def correct(desk: TheDesk, said: SaidHere, frame: ChosenFrames) -> Response:
     """Keeps what a person says of one frame or several, as one correction."""
     answer = said.answer(desk)
     settings = desk.settings
@@ -211,7 +217,7 @@ def undo(desk: TheDesk, number: int, back: Annotated[str, Form(max_length=2000)]
 @router.post("/favorites")
 def favorite(
     desk: TheDesk,
-    frame: Annotated[list[int], Form(max_length=10_000)],
+    frame: ChosenFrames,
     keep: Annotated[bool, Form()],
     back: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:

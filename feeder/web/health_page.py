@@ -80,7 +80,7 @@ def _page(request: Request, desk: Desk, checks: list[doctor.Check] | None = None
         "health",
         daemon=_daemon(desk),
         cameras=list(_cameras(desk)) if has_log else [],
-        account=_account(desk) if has_log else None,
+        account=_account(desk, checks is not None) if has_log else None,
         model=model,
         vocabulary=vocabulary,
         checks=list(doctor.quick(settings)) if checks is None else checks,
@@ -110,9 +110,8 @@ def _daemon(desk: Desk) -> tuple[str, str]:
 def _cameras(desk: Desk) -> Iterator[Camera]:
     settings, now = desk.settings, desk.clock.now()
     with FrameLog(settings.database) as frames, TagLog(settings.database) as tags:
-        newest = frames.newest()
         for one in settings.deployments:
-            media_id, taken = newest.get(one.name, (None, None))
+            media_id, taken = frames.newest(one.name) or (None, None)
             limit = timedelta(hours=settings.alerts.stalled_hours)
             said = tags.said(ATTRIBUTE, one.name, now - REMEMBERED)
             yield Camera(
@@ -125,7 +124,7 @@ def _cameras(desk: Desk) -> Iterator[Camera]:
             )
 
 
-def _account(desk: Desk) -> Account:
+def _account(desk: Desk, is_whole: bool) -> Account:
     settings = desk.settings
     with FrameLog(settings.database) as frames:
         total = frames.total()
@@ -136,7 +135,7 @@ def _account(desk: Desk) -> Account:
         total,
         lately,
         sum(_size(settings, side) for side in ("", "-wal", "-shm")),
-        _unseen(settings),
+        _unseen(settings) if is_whole else 0,  # it goes through all embeddings
         tuple(one.description for one in preparing),
     )
 

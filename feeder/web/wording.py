@@ -47,6 +47,10 @@ class Words:
             return ""
         return f"{min(int(100 * share + 0.5), 99) if share < 1 else 100} %"
 
+    def share(self, share: float) -> str:
+        """`97.4 %`; likewise never 100."""
+        return f"{min(100 * share, 99.9 if share < 1 else 100):.1f} %"
+
     def counted(self, count: int, noun: str) -> str:
         """`1 frame`, `1,742 frames`."""
         return counted(count, noun)
