@@ -116,6 +116,19 @@ def test_a_name_that_is_none_is_told_and_kept(
     context.close()
 
 
+def test_a_species_is_blocked_and_unblocked(garden: Site, review: Page) -> None:
+    """A bird that cannot be there is never named again, until that is taken back."""
+    review.keyboard.press("s")
+    expect(review.get_by_role("button", name="Yes: House Sparrow")).to_be_visible()
+    review.keyboard.press("b")
+    expect(review.get_by_role("status").nth(1)).to_contain_text("House Sparrow is never named")
+    assert "House Sparrow" in garden.settings.own_labels.read_text(encoding="utf-8")
+    expect(review.get_by_role("button", name="Yes: Eurasian Blue Tit")).to_be_visible()
+    review.get_by_role("button", name="Undo").click()
+    expect(review.get_by_role("button", name="Yes: House Sparrow")).to_be_visible()
+    assert "House Sparrow" not in garden.settings.own_labels.read_text(encoding="utf-8")
+
+
 def test_keys_can_be_turned_off(review: Page) -> None:
     """Who speaks to the computer turns single keys off, and they stay off (WCAG 2.1.4)."""
     review.get_by_role("button", name="Keys", exact=True).click()

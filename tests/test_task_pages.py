@@ -1,6 +1,8 @@
 """Frames, corrections, search, identifying, settings and health, in a real browser."""
 
 import base64
+import io
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,11 +11,19 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from feeder.classifier import Classifier
+from feeder.config import Settings
+from feeder.daemon_link import DaemonLink
 from feeder.domain import Kind, Label
 from feeder.judgement_log import JudgementLog, State, What
 from feeder.log_reader import LogReader, Query
 from feeder.picture_log import PictureLog
-from tests.accessibility import assert_good_everywhere
+from feeder.web.correcting import answers
+from feeder.web.desk import Desk
+from feeder.web.health_page import daemon
+from feeder.web.settings_page import masked
+from tests.accessibility import PHONE, assert_accessible, assert_fits
+from tests.conftest import FakeClock
 from tests.sightings import ROBIN, SPARROW
 from tests.site import BLANK, UNKNOWN, Site
 
@@ -132,6 +142,21 @@ def test_several_chosen_frames_are_one_correction(garden: Site, address: str, pa
         made = log.judgements(What.CORRECTION)[0]
         assert made.frames == 2
         log.undo(made.judgement_id)
+
+
+def test_a_visit_is_answered_as_one_and_frame_by_frame(garden: Site) -> None:
+    """What most frames show can be said of all; the others' labels are offered beside it."""
+
+    def never(settings: Settings) -> Classifier:
+        raise AssertionError("nothing is judged here")
+
+    desk = Desk(garden.settings, lambda settings: None, never)
+    of_all = answers(desk, [1, 2], "/visits/garden:1")
+    assert (of_all.shown, of_all.yes) == ("European Robin", ("species", "European Robin"))
+    assert of_all.others == ("House Sparrow",)
+    assert answers(desk, [4], "/").yes == ("say", "unknown")
+    assert answers(desk, [5], "/").yes == ("say", "confirm")
+    assert answers(desk, [5, 5, 1], "/").yes == ("say", "not-a-bird")
 
 
 def test_a_favorite_is_made_and_unmade(garden: Site, address: str, page: Page) -> None:
@@ -262,6 +287,28 @@ def test_any_labels_and_other_vocabularies_are_tried(address: str, page: Page, j
     assert any(f'"{name}"' in breeds for name in names)
 
 
+def test_a_model_without_words_says_what_it_cannot(
+    tmp_path: Path, photos: Path, page: Page
+) -> None:
+    """The starter names a garden bird, and says kindly that dog breeds and words are not for it."""
+    starter = Path(__file__).parents[1] / "models" / "starter"
+    (robin, *_) = sorted((photos / "garden" / "European Robin").iterdir())
+    site = Site(tmp_path, starter)
+    with site.serve() as address:
+        page.goto(f"{address}/search")
+        expect(page.get_by_text("knows pictures and no words")).to_be_visible()
+        page.goto(f"{address}/identify")
+        page.get_by_text("Ask for something else").click()
+        expect(page.get_by_label("Try any labels")).to_be_disabled()
+        page.get_by_label("Photos").set_input_files(robin)
+        expect(page.locator(".verdict")).to_contain_text("European Robin")
+        expect(page.get_by_text("all of it was judged")).to_be_visible()
+        page.get_by_label("Choose among").select_option("dog-breeds")
+        page.get_by_role("button", name="Identify").click()
+        expect(page.get_by_text("labels of dog-breeds, and chose")).to_be_visible()
+    site.close()
+
+
 def test_settings_are_shown_without_their_secrets(address: str, page: Page) -> None:
     """Each key stands with what it is for; addresses of messages and credentials do not."""
     page.goto(f"{address}/settings")
@@ -285,6 +332,35 @@ def test_health_says_how_things_are_and_examines_on_demand(address: str, page: P
     expect(page.get_by_text("self-test passed")).to_be_visible()
 
 
+def test_a_daemon_that_hangs_is_told_from_one_that_works(time: FakeClock) -> None:
+    """What the daemon last said is shown, and that it has fallen silent."""
+    ended = threading.Event()
+    heard = io.StringIO('{"words": "12 frames today", "waiting": 3}\n')
+    link = DaemonLink(heard, ended.set, time.clock)
+    assert ended.wait(30)
+    assert daemon(link) == ("good", "12 frames today (3 files waiting)")
+    time.advance(61)
+    assert daemon(link)[0] == "warn"
+    assert daemon(link)[1].startswith("It has been silent for 61 seconds.")
+    assert daemon(None)[0] == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("send_to", "ntfy://token@example.org/topic", "ntfy://…"),
+        ("send_to", "mailto:ada:secret@example.org", "…"),
+        ("send_to", "ada@example.org", "…"),
+        ("send_to", "data/alert-urls", "data/alert-urls"),
+        ("broker", "mqtt://ada:secret@broker", "mqtt://…"),
+        ("folder", "C:/snapshots", "C:/snapshots"),
+    ],
+)
+def test_what_may_hold_a_key_is_masked(key: str, value: str, shown: str) -> None:
+    """Of an address only its scheme is shown; plain paths are shown."""
+    assert masked(key, value) == shown
+
+
 @pytest.mark.parametrize(
     "path",
     ["/frames/1", "/corrections", "/search?like_frame=1", "/identify", "/settings", "/health"],
@@ -293,4 +369,8 @@ def test_each_page_is_accessible_everywhere(address: str, page: Page, path: str)
     """No page has a serious finding, at any width, light or dark."""
     page.goto(f"{address}{path}")
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-    assert_good_everywhere(page)
+    assert_fits(page)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        assert_accessible(page)

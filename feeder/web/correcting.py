@@ -32,6 +32,9 @@ LISTED = 200
 
 MOST_RUNNERS_UP = 3
 
+_DONE = ("said", "undone", "blocked")
+"""What an address says of the last thing that was done."""
+
 
 @dataclass(frozen=True)
 class SaidForm:
@@ -68,6 +71,11 @@ class SaidForm:
         if self.new and not self.species:
             made = Label(name, self.kind, self.scientific.strip(), self.ebird.strip())
             return Answer.of(new_label(made, known))
+        if self.species and known.find(name) is None:
+            # A label of an earlier vocabulary, which the log still offers.
+            earlier = (label for label in desk.log.labels() if label.name == name)
+            if (label := next(earlier, None)) is not None:
+                return Answer.of(label)
         try:
             return Answer.of(corrections.find(name, known))
         except FeederError as error:
@@ -146,15 +154,14 @@ def label_names(desk: Desk) -> tuple[str, ...]:
     return tuple(sorted(label.name for label in every_label(desk.settings).labels))
 
 
-def returned(back: str, **query: int) -> Response:
+def returned(back: str, **query: int | str) -> Response:
     """Sends the browser back to the page it came from, with what was done in the address."""
     url = urlsplit(back)
     # Nothing but a path of ours: a form from elsewhere shall send nobody away.
     is_ours = back.startswith("/") and not back.startswith(("//", "/\\"))
     path = url.path if is_ours and not (url.scheme or url.netloc) else "/corrections"
-    kept = [] if not is_ours else [
-        (key, value) for key, value in parse_qsl(url.query) if key not in ("said", "undone")
-    ]  # fmt: skip
+    query_there = parse_qsl(url.query) if is_ours else []
+    kept = [(key, value) for key, value in query_there if key not in _DONE]
     return RedirectResponse(f"{path}?{urlencode([*kept, *query.items()])}", 303)
 
 

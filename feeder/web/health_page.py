@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from feeder import doctor
 from feeder.config import Settings
+from feeder.daemon_link import DaemonLink
 from feeder.errors import FeederError
 from feeder.frame_log import FrameLog
 from feeder.judgement_log import JudgementLog, State
@@ -78,7 +79,7 @@ def _page(request: Request, desk: Desk, checks: list[doctor.Check] | None = None
     return page(
         request,
         "health",
-        daemon=_daemon(desk),
+        daemon=daemon(desk.link),
         cameras=list(_cameras(desk)) if has_log else [],
         account=_account(desk, checks is not None) if has_log else None,
         model=model,
@@ -89,9 +90,8 @@ def _page(request: Request, desk: Desk, checks: list[doctor.Check] | None = None
     )
 
 
-def _daemon(desk: Desk) -> tuple[str, str]:
-    """How the daemon is, as good, warn or "", and in words."""
-    link = desk.link
+def daemon(link: DaemonLink | None) -> tuple[str, str]:
+    """How the daemon is: good, warn or "" where that is not known, and in words."""
     if link is None:
         said = (
             "No daemon started this page, so it cannot tell whether one is running; "

@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
-from feeder import person
+from feeder import own_labels, person
 from feeder import review as reviews
 from feeder.judgement_log import JudgementLog
+from feeder.opening import open_bundle, open_vocabulary
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
 from feeder.vocabulary import Vocabulary
 from feeder.web.correcting import SaidHere, done, label_names, returned
@@ -102,8 +103,32 @@ def review(
         one=one,
         following=waiting[1].media_id if len(waiting) > 1 else None,
         labels=label_names(desk) if one else (),
+        blocked=_blocked(request, desk),
+        can_block=bool(one and desk.vocabulary and desk.vocabulary.find(one.shown)),
         **values,
     )
+
+
+@router.post("/review/unblock")
+def unblock(
+    desk: TheDesk,
+    name: Annotated[str, Form(max_length=200)],
+    back: Annotated[str, Form(max_length=2000)] = "",
+) -> Response:
+    """Lets a species be named again."""
+    own_labels.unblock(desk.settings.own_labels, name, _shipped(desk))
+    return returned(back or "/review")
+
+
+@router.post("/review/{media_id}/block")
+def block(
+    desk: TheDesk, media_id: int, back: Annotated[str, Form(max_length=2000)] = ""
+) -> Response:
+    """Keeps what a frame was called from being named again, in the user's own label file."""
+    with ReviewLog(desk.settings.database) as log:
+        (one,) = log.get([media_id], Why.CHOSEN)
+    label = own_labels.block(desk.settings.own_labels, one.shown, _shipped(desk))
+    return returned(back or "/review", blocked=label.name)
 
 
 @router.post("/review/{media_id}")
@@ -126,6 +151,17 @@ def answer(
     with JudgementLog.open(settings.database, desk.clock) as judgements:
         number = reviews.record(judgements, chosen, ids, person=person.name(), why=why)
     return returned(said.back or "/review", said=number)
+
+
+def _shipped(desk: Desk) -> Vocabulary:
+    """The vocabulary without the user's own labels, which is never written to."""
+    return open_vocabulary(desk.settings, open_bundle(desk.settings), own=False)
+
+
+def _blocked(request: Request, desk: Desk) -> str:
+    """The species that was just blocked, "" for none."""
+    name = request.query_params.get("blocked", "")
+    return name if desk.vocabulary and name in desk.vocabulary.blocked else ""
 
 
 def _waiting(desk: Desk, sitting: Round) -> list[Waiting]:

@@ -187,7 +187,7 @@ function wake(root) {
   const next = root.querySelector("[data-next]")?.dataset.next;
   if (next) new Image().src = `/media/${next}/picture.jpg`;
   const again = root.dataset?.again;
-  if (again) setTimeout(() => root.isConnected && swap(again), 2000);
+  if (again) setTimeout(() => root.isConnected && swap(again), 1000);
 }
 
 wake(place(document));
