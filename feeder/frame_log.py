@@ -11,7 +11,6 @@ from typing import Any
 
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Box, Kind, Label, ObservationType, Tag
-from feeder.errors import LogbookError
 from feeder.log_file import OpenLog
 
 
@@ -98,8 +97,8 @@ _BESIDE = (
 class FrameLog(OpenLog):
     """Reads the log. Raises LogUnavailable or LogDamaged as the log does."""
 
-    def account(self, media_id: int) -> Account:
-        """All that is known of a frame. Raises LogbookError for an unknown one."""
+    def account(self, media_id: int) -> Account | None:
+        """All that is known of a frame; None where there is none of that number."""
         rows = self._read(
             "SELECT location_name, timestamp, timestamp_trusted, file_name, file_mediatype,"
             " file_size, width, height, favorite, gone_since"
@@ -107,7 +106,7 @@ class FrameLog(OpenLog):
             (media_id,),
         )
         if not rows:
-            raise LogbookError(f"There is no frame {media_id} in the log.", "Its number is wrong.")
+            return None
         ((camera, at, trusted, name, media_type, size, width, height, favorite, gone),) = rows
         beside = []
         for sign, order in (("<", "DESC"), (">", "ASC")):

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from feeder.judgement_log import JudgementLog, State, What
 from feeder.log_reader import LogReader, Query
-from tests.accessibility import assert_good_everywhere
+from tests.accessibility import assert_accessible, assert_fits
 from tests.sightings import ROBIN, SPARROW, SQUIRREL
 from tests.site import BLUE_TIT, Site
 
@@ -167,9 +167,12 @@ def test_all_can_be_looked_at_as_a_list(garden: Site, review: Page) -> None:
 
 def test_review_is_accessible_everywhere(address: str, review: Page) -> None:
     """Neither the card nor the list has a serious finding, at any width, light or dark."""
-    assert_good_everywhere(review)
-    review.goto(f"{address}/review?every=1")
-    assert_good_everywhere(review)
+    for path in ("/review", "/review?every=1"):
+        review.goto(f"{address}{path}")
+        assert_fits(review)
+        for scheme in ("light", "dark"):
+            review.emulate_media(color_scheme=scheme)
+            assert_accessible(review)
 
 
 def test_the_end_offers_the_uncertain(review: Page) -> None:

@@ -144,6 +144,19 @@ def test_several_chosen_frames_are_one_correction(garden: Site, address: str, pa
         log.undo(made.judgement_id)
 
 
+def test_what_is_not_there_and_what_was_not_chosen_is_told(address: str, page: Page) -> None:
+    """A frame that is none is a page that says so; so is a form without a frame."""
+    answer = page.request.get(f"{address}/frames/999")
+    assert (answer.status, "There is no frame 999" in answer.text()) == (404, True)
+    assert page.request.get(f"{address}/frames/{2**63}").status in (404, 422)
+    answer = page.request.post(
+        f"{address}/corrections",
+        data="say=unknown",
+        headers={"Content-Type": "application/x-www-form-urlencoded", "Origin": address},
+    )
+    assert (answer.status, "No frame was chosen." in answer.text()) == (400, True)
+
+
 def test_a_visit_is_answered_as_one_and_frame_by_frame(garden: Site) -> None:
     """What most frames show can be said of all; the others' labels are offered beside it."""
 
@@ -353,6 +366,8 @@ def test_a_daemon_that_hangs_is_told_from_one_that_works(time: FakeClock) -> Non
         ("send_to", "ada@example.org", "…"),
         ("send_to", "data/alert-urls", "data/alert-urls"),
         ("broker", "mqtt://ada:secret@broker", "mqtt://…"),
+        ("broker", "ada:secret@broker", "…"),
+        ("broker", "broker.lan", "broker.lan"),
         ("folder", "C:/snapshots", "C:/snapshots"),
     ],
 )

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from feeder.classifier import as_kept
 from feeder.encoder import unit
 from feeder.log_reader import LogReader, Query
-from tests.accessibility import assert_good_everywhere
+from tests.accessibility import assert_accessible, assert_fits
 from tests.site import UNKNOWN, Site
 
 SISKIN, FINCH = 8, 6
@@ -50,7 +50,8 @@ def test_clusters_are_sorted_and_named_at_once(garden: Site, address: str, page:
     page.get_by_role("button", name="Sort them").click()
     expect(page.get_by_role("heading", name="8 frames alike")).to_be_visible(timeout=30_000)
     expect(page.get_by_role("heading", name="6 frames alike")).to_be_visible()
-    assert_good_everywhere(page)
+    assert_fits(page)
+    assert_accessible(page)
     cluster = page.locator("section.cluster").first
     cluster.get_by_label("All of them are").fill("House Finch")
     cluster.get_by_role("button", name="Name them").click()

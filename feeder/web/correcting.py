@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Path, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from feeder import corrections, person, visit_history
@@ -26,6 +26,9 @@ from feeder.web.rendering import page
 from feeder.web.wording import Words
 
 router = APIRouter()
+
+RowId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+"""A number of a row in a path, such as SQLite has."""
 
 LISTED = 200
 """Corrections that the list shows, the newest."""
@@ -86,7 +89,9 @@ class SaidForm:
 SaidHere = Annotated[SaidForm, Depends()]
 
 
-def _frames(frame: Annotated[list[str], Form(max_length=1000)]) -> list[int]:
+def _frames(
+    frame: Annotated[list[str], Form(max_length=1000)] = [],  # noqa: B006 - FastAPI copies it
+) -> list[int]:
     """The frames that a form is about: a number in each field, or many in one."""
     numbers = [one for text in frame for one in text.split()]
     if not numbers or not all(one.isdecimal() and len(one) < 19 for one in numbers):
@@ -120,6 +125,7 @@ def answers(desk: Desk, media_ids: Sequence[int], back: str) -> Answers:
     frames = CorrectionLog(desk.settings.database).frames(media_ids)
     with FrameLog(desk.settings.database) as log:
         shown = log.account(frames[0].media_id)
+    assert shown is not None
     best = shown.current
     said = [words for words, _ in corrections.counts(frames)]
     named = [one.label for one in frames if one.observation_type is ObservationType.ANIMAL]
@@ -214,7 +220,9 @@ def corrected(request: Request, desk: TheDesk) -> HTMLResponse:
 
 
 @router.post("/corrections/{number}/undo")
-def undo(desk: TheDesk, number: int, back: Annotated[str, Form(max_length=2000)] = "") -> Response:
+def undo(
+    desk: TheDesk, number: RowId, back: Annotated[str, Form(max_length=2000)] = ""
+) -> Response:
     """Takes a correction back."""
     with JudgementLog.open(desk.settings.database, desk.clock) as judgements:
         corrections.undo(judgements, number)
@@ -240,11 +248,14 @@ def favorite(
 
 
 @router.get("/frames/{media_id}")
-def frame_page(request: Request, desk: TheDesk, media_id: int) -> HTMLResponse:
+def frame_page(request: Request, desk: TheDesk, media_id: RowId) -> HTMLResponse:
     """A frame: its picture, and everything that was ever said of it."""
     settings = desk.settings
     with FrameLog(settings.database) as log:
         frame = log.account(media_id)
+    if frame is None:
+        error, hint = f"There is no frame {media_id} in the log.", "Perhaps its number is another."
+        return page(request, "error", 404, error=error, hint=hint)
     visit = visit_history.of_frame(
         desk.log, settings.visits.gap, desk.groups, media_id, frame.deployment, frame.captured_at
     )

@@ -14,7 +14,7 @@ from feeder.judgement_log import JudgementLog
 from feeder.opening import open_bundle, open_vocabulary
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
 from feeder.vocabulary import Vocabulary
-from feeder.web.correcting import SaidHere, done, label_names, returned
+from feeder.web.correcting import RowId, SaidHere, done, label_names, returned
 from feeder.web.desk import Desk, TheDesk
 from feeder.web.rendering import page
 from feeder.web.wording import Words
@@ -122,7 +122,7 @@ def unblock(
 
 @router.post("/review/{media_id}/block")
 def block(
-    desk: TheDesk, media_id: int, back: Annotated[str, Form(max_length=2000)] = ""
+    desk: TheDesk, media_id: RowId, back: Annotated[str, Form(max_length=2000)] = ""
 ) -> Response:
     """Keeps what a frame was called from being named again, in the user's own label file."""
     with ReviewLog(desk.settings.database) as log:
@@ -134,7 +134,7 @@ def block(
 @router.post("/review/{media_id}")
 def answer(
     desk: TheDesk,
-    media_id: int,
+    media_id: RowId,
     said: SaidHere,
     why: Annotated[Why, Form()],
     whole: Annotated[bool, Form()] = False,

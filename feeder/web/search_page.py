@@ -96,9 +96,9 @@ def by_words(
             raise FeederError(f"{number!r} is no frame's number.", "Each frame's page shows its.")
         bundle = open_bundle(desk.settings)
         if like is None:
-            hits = _found(desk, bundle, judge.text_vector(words), chosen)
+            hits = _found(desk, bundle, chosen, judge.text_vector(words))
         else:
-            hits = _like(desk, bundle, like, chosen)
+            hits = _found(desk, bundle, chosen, like=like)
     except FeederError as error:
         return _page(request, desk, chosen, words, like, wrong=error)
     title = f"Like frame {like}" if like is not None else f"Like “{words}”"
@@ -116,7 +116,7 @@ def by_photo(
     """Frames like a photo, of which nothing is kept."""
     try:
         vector = judge.vector(picture.file.read(judge.max_bytes + 1))
-        hits = _found(desk, open_bundle(desk.settings), vector, chosen)
+        hits = _found(desk, open_bundle(desk.settings), chosen, vector)
     except FeederError as error:
         return _page(request, desk, chosen, wrong=error)
     title = f"Like your photo {plain(picture.filename or '')}"
@@ -124,21 +124,21 @@ def by_photo(
 
 
 def _found(
-    desk: Desk, bundle: Bundle, vector: Vectors, chosen: Filter, like: int | None = None
+    desk: Desk,
+    bundle: Bundle,
+    chosen: Filter,
+    vector: Vectors | None = None,
+    like: int | None = None,
 ) -> list[Hit]:
+    """The chosen frames most like a vector, or like a frame."""
     settings = desk.settings
     query = chosen.query(desk)
     with SearchLog(settings.database) as log:
         store = EmbeddingStore.open(settings.database, bundle.digest, settings.cache)
+        if vector is None:
+            assert like is not None
+            vector = of_frame(store, log, like, bundle.manifest.name)
         return search(store, log, vector, query, like=like)
-
-
-def _like(desk: Desk, bundle: Bundle, media_id: int, chosen: Filter) -> list[Hit]:
-    settings = desk.settings
-    with SearchLog(settings.database) as log:
-        store = EmbeddingStore.open(settings.database, bundle.digest, settings.cache)
-        vector = of_frame(store, log, media_id, bundle.manifest.name)
-    return _found(desk, bundle, vector, chosen, media_id)
 
 
 def _page(

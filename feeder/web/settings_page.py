@@ -94,11 +94,11 @@ def _text(key: str, value: Any, *, is_default: bool) -> str:
 def masked(key: str, value: str) -> str:
     """An address without whatever may be a key to it: `ntfy://…`; other text as it is.
 
-    Of what messages are sent to, whatever is no plain path is taken for an address.
+    Of what is sent to, whatever is no plain name or path is taken for an address.
     """
     scheme, colon, _ = value.partition(":")
     if "://" in value:
         return f"{scheme}://…"
-    if key == "send_to" and (colon or "@" in value):
+    if key in ("send_to", "broker") and (colon or "@" in value):
         return "…"
     return value

@@ -16,7 +16,7 @@ from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog
 from feeder.opening import open_bundle
 from feeder.search_log import SearchLog
-from feeder.web.correcting import SaidHere, done, label_names, returned
+from feeder.web.correcting import RowId, SaidHere, done, label_names, returned
 from feeder.web.desk import TheDesk
 from feeder.web.rendering import page
 from feeder.web.wording import Words
@@ -112,7 +112,7 @@ def sort_again(desk: TheDesk, sorter: TheSorter) -> Response:
 
 
 @router.post("/unknowns/{media_id}")
-def name(desk: TheDesk, media_id: int, said: SaidHere) -> Response:
+def name(desk: TheDesk, media_id: RowId, said: SaidHere) -> Response:
     """Names all frames of the cluster that a frame stands for."""
     settings = desk.settings
     answer = said.answer(desk)

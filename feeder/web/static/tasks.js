@@ -3,6 +3,12 @@
 
 const place = (page) => page.querySelector("[data-place]") ?? page.querySelector("main");
 
+// What was done is said aloud, too, though the focus goes on to what is asked next.
+const voice = document.createElement("div");
+voice.className = "hidden";
+voice.setAttribute("aria-live", "polite");
+document.body.append(voice);
+
 // A form or link with `data-swap` brings its page's place here instead of the whole page.
 async function swap(address, options = {}) {
   const here = place(document);
@@ -16,8 +22,10 @@ async function swap(address, options = {}) {
     here.replaceWith(document.adoptNode(there));
     if (answer.redirected || !options.method) history.replaceState(null, "", answer.url);
     wake(there);
-    (there.querySelector("[data-focus]") ?? there.querySelector("h1, h2"))?.focus({ preventScroll: true });
-    there.scrollIntoView({ block: "nearest" });
+    voice.textContent = there.querySelector("#done p")?.textContent ?? "";
+    const asked = there.querySelector("[data-focus]");
+    asked?.focus({ preventScroll: true });
+    if (asked) scrollTo(0, 0);
   } catch {
     complain(null);
   } finally {
