@@ -87,8 +87,10 @@ _REMARKS = (
     " WHERE o.media_id = ? ORDER BY o.observation_id DESC"
 )
 
+# INDEXED BY: SQLite would rather sort all frames of the camera.
 _BESIDE = (
-    "SELECT media_id FROM media WHERE (timestamp, media_id) {sign} (?, ?) AND deployment_id ="
+    "SELECT media_id FROM media INDEXED BY media_timestamp WHERE timestamp {sign}= ?"
+    " AND (timestamp, media_id) {sign} (?, ?) AND deployment_id ="
     " (SELECT deployment_id FROM deployment WHERE location_name = ?)"
     " ORDER BY timestamp {order}, media_id {order} LIMIT 1"
 )
@@ -110,7 +112,7 @@ class FrameLog(OpenLog):
         ((camera, at, trusted, name, media_type, size, width, height, favorite, gone),) = rows
         beside = []
         for sign, order in (("<", "DESC"), (">", "ASC")):
-            found = self._read(_BESIDE.format(sign=sign, order=order), (at, media_id, camera))
+            found = self._read(_BESIDE.format(sign=sign, order=order), (at, at, media_id, camera))
             beside.append(int(found[0][0]) if found else None)
         return Account(
             media_id,
@@ -139,7 +141,7 @@ class FrameLog(OpenLog):
     def newest(self, deployment: str) -> tuple[int, datetime] | None:
         """A camera's newest frame by time of capture, with that time, in UTC."""
         rows = self._read(
-            "SELECT media_id, timestamp FROM media WHERE deployment_id ="
+            "SELECT media_id, timestamp FROM media INDEXED BY media_timestamp WHERE deployment_id ="
             " (SELECT deployment_id FROM deployment WHERE location_name = ?)"
             " ORDER BY timestamp DESC, media_id DESC LIMIT 1",
             (deployment,),

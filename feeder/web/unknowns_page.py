@@ -85,7 +85,6 @@ def unknowns(request: Request, desk: TheDesk, sorter: TheSorter) -> HTMLResponse
     """The clusters as they were last sorted, each with a form to name it."""
     settings = desk.settings
     with SearchLog(settings.database) as log:
-        waiting = len(log.unnamed())
         found = sorting.remembered(log, settings.cache)
         at = sorting.sorted_at(log, settings.cache)
     return page(
@@ -94,7 +93,7 @@ def unknowns(request: Request, desk: TheDesk, sorter: TheSorter) -> HTMLResponse
         found=found,
         at=at,
         shown=found.clusters[:SHOWN] if found else (),
-        waiting=waiting,
+        waiting=sum(map(len, found.clusters)) + found.alone if found else None,
         is_busy=sorter.is_busy,
         wrong=sorter.wrong,
         can_sort=find_spec("sklearn") is not None,
