@@ -13,7 +13,7 @@ from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, ObservationType
 from feeder.errors import FeederError
 from feeder.judgement_log import Judgement, JudgementLog, State, What
 from feeder.lessons import NOTHING_THERE
-from feeder.vocabulary import Vocabulary, spelling
+from feeder.vocabulary import Vocabulary, names, spelling
 
 ROWS = 500
 """Observations written in one transaction."""
@@ -68,11 +68,13 @@ def known_labels(vocabulary: Vocabulary, bundle: Bundle, given: Iterable[Label])
     if bundle.manifest.labels is not None:
         own = label_embeddings.bundle_labels(bundle).labels
         labels += filter(label_embeddings.is_negative, own)
-    found = replace(vocabulary, labels=())
+    found: list[Label] = []
+    taken: set[str] = set()
     for label in [*labels, *given]:
-        if found.find(label.name) is None:
-            found = replace(found, labels=(*found.labels, label))
-    return found
+        if spelling(label.name) not in taken:
+            found.append(label)
+            taken.update(map(spelling, names(label)))
+    return replace(vocabulary, labels=tuple(found))
 
 
 def find(name: str, known: Vocabulary) -> Label:

@@ -13,11 +13,12 @@ from feeder.backup import Backups
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
 from feeder.domain import Deployment, Kind, KnownBy, Label
-from feeder.errors import FeederError
+from feeder.errors import BundleError, FeederError
 from feeder.inbox import must_poll
 from feeder.log_reader import LogReader
 from feeder.mounts import file_system
 from feeder.mqtt_link import access, is_open_to_others, try_once
+from feeder.opening import open_bundle, open_classifier, open_vocabulary
 from feeder.species_prior import expect
 from feeder.system_time import awaits_synchronisation
 from feeder.timekeeping import Timekeeper, installed_at
@@ -49,7 +50,10 @@ def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]
     `try_model` loads the configured model and says what it is; FeederError where it cannot.
     """
     for deployment in settings.deployments:
-        yield from _folder(deployment, settings)
+        folder = _folder(deployment)
+        yield folder
+        if folder.well:
+            yield _watcher(deployment, settings)
     yield from _retention(settings)
     yield _model(try_model)
     yield _database(settings)
@@ -60,26 +64,57 @@ def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]
     yield _platform()
 
 
-def _folder(deployment: Deployment, settings: Settings) -> Iterator[Check]:
+def quick(settings: Settings) -> Iterator[Check]:
+    """What of it takes no time worth naming: folders, backup, disk and clock."""
+    yield from map(_folder, settings.deployments)
+    yield _backup(settings)
+    yield _disk(settings)
+    yield _clock(settings)
+
+
+def everything(settings: Settings, outlook: Callable[[Settings], str]) -> Iterator[Check]:
+    """All that `feeder doctor` looks at, the model and the birds of the region included.
+
+    `outlook` says in a sentence what a daemon does while the model is refused, "" for nothing.
+    """
+    yield Check("settings", True, str(settings.path))
+    yield from examine(settings, lambda: _model_tried(settings, outlook))
+    try:
+        labels = open_vocabulary(settings, open_bundle(settings)).labels
+    except FeederError:
+        return  # the check of the model has said why
+    yield from region_checks(settings, labels)
+
+
+def _model_tried(settings: Settings, outlook: Callable[[Settings], str]) -> str:
+    try:
+        classifier = open_classifier(settings)
+        classifier.bundle.verify()  # also what these settings do not load
+    except BundleError as error:
+        raise BundleError(f"{error} {outlook(settings)}".strip(), error.hint) from error
+    manifest = classifier.bundle.manifest
+    skipped = classifier.embeddings.skipped
+    unknown = f", {len(skipped)} of the vocabulary unknown to it" if skipped else ""
+    return f"{manifest.name}, {len(classifier.labels)} labels{unknown}, self-test passed"
+
+
+def _folder(deployment: Deployment) -> Check:
     name, folder = f"folder ({deployment.name})", deployment.folder
     if not folder.is_dir():
-        yield Check(
+        return Check(
             name,
             False,
             f"{folder} is not there",
             f"mkdir -p '{folder}', or mount what it is on; the daemon waits for it meanwhile",
         )
-        return
     if not os.access(folder, os.R_OK | os.X_OK):
-        yield Check(
+        return Check(
             name,
             False,
             f"{folder} cannot be read by this user",
             f"sudo chmod a+rx '{folder}', or run the daemon as the user who owns it",
         )
-        return
-    yield Check(name, True, str(folder))
-    yield _watcher(deployment, settings)
+    return Check(name, True, str(folder))
 
 
 def region_checks(settings: Settings, labels: Sequence[Label]) -> Iterator[Check]:

@@ -149,13 +149,23 @@ class JudgementLog(WritableLog):
     def judgements(self, *whats: What, state: State | None = None) -> list[Judgement]:
         """The judgements of these sorts (of all sorts without any), the newest first."""
         wanted = [what.value for what in whats or What]
-        sql = (
+        return self._judgements(
+            f"what IN ({', '.join('?' * len(wanted))}) AND state = coalesce(?, state)",
+            (*wanted, state),
+        )
+
+    def find(self, judgement_id: int) -> Judgement | None:
+        """The judgement of that number; None where there is none."""
+        found = self._judgements("judgement_id = ?", (judgement_id,))
+        return found[0] if found else None
+
+    def _judgements(self, condition: str, values: Sequence[Any]) -> list[Judgement]:
+        rows = self._read(
             "SELECT judgement_id, what, state, made_by, made_at, description, settings, frames,"
             " (SELECT count(*) FROM observation AS o WHERE o.judgement_id = j.judgement_id)"
-            f" FROM judgement AS j WHERE what IN ({', '.join('?' * len(wanted))})"
-            " AND state = coalesce(?, state) ORDER BY judgement_id DESC"
+            f" FROM judgement AS j WHERE {condition} ORDER BY judgement_id DESC",
+            values,
         )
-        rows = self._read(sql, (*wanted, state))
         return [
             Judgement(
                 row[0], What(row[1]), State(row[2]), row[3], parse_utc(row[4]), row[5],

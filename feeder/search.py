@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 from feeder import decoder
 from feeder.bundle import Bundle, Precision
@@ -61,7 +62,6 @@ class Seeker:
 
     def photo(self, path: Path) -> Vectors:
         """float32 [d], for the picture at `path`. Raises BadFrame where it cannot be decoded."""
-        self.bundle.verify_settings()
         edge = draft_size(self.bundle.manifest.preprocessing)
         try:
             image = decoder.decode(path.read_bytes(), min_edge=edge, max_pixels=MAX_PIXELS).image
@@ -69,6 +69,11 @@ class Seeker:
             raise BadFrame(f"{path}: {error.strerror}", "Check the path.") from error
         except BadFrame as bad:
             raise BadFrame(f"{path}: {bad}") from bad
+        return self.image(image)
+
+    def image(self, image: Image.Image) -> Vectors:
+        """float32 [d], for a decoded picture."""
+        self.bundle.verify_settings()
         encoder = ImageEncoder(self.bundle, self.precision, self.threads, self.cache)
         return encoder.embed_image(image)
 

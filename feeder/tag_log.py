@@ -97,11 +97,11 @@ class TagLog(WritableLog):
     def said(self, attribute: str, deployment: str, since: datetime) -> list[tuple[datetime, str]]:
         """What an attribute was at one camera: instants and values, the oldest first."""
         sql = (
-            # CROSS: by the index on time, not through all that the camera ever sent.
-            "SELECT m.timestamp, t.value FROM media AS m"
+            # By time: SQLite would rather go through all frames of the camera.
+            "SELECT m.timestamp, t.value FROM media AS m INDEXED BY media_timestamp"
             " CROSS JOIN deployment USING (deployment_id) CROSS JOIN tag AS t USING (media_id)"
-            " WHERE location_name = ? AND m.timestamp >= ? AND t.attribute = ?"
-            " ORDER BY m.timestamp, m.media_id"
+            " WHERE location_name = ? AND m.timestamp >= ?"
+            " AND t.attribute = ? ORDER BY m.timestamp, m.media_id"
         )
         with explained(self.path):
             rows = self._connection.execute(sql, (deployment, utc_text(since), attribute))

@@ -10,8 +10,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -118,10 +120,19 @@ def _nearly(frames: Iterable[Seen], passed_over: set[str]) -> tuple[tuple[str, i
 
 def remember(unknowns: Unknowns, log: SearchLog, cache: Path) -> None:
     """Keeps in `cache` which frames were shown together. Raises OSError where it cannot."""
-    shown = [
-        {"media_ids": [each.media_id for each in one.frames], "digest": _digest(one.frames)}
-        for one in unknowns.clusters
-    ]
+    shown = {
+        "clusters": [
+            {
+                "media_ids": [each.media_id for each in one.frames],
+                "digest": _digest(one.frames),
+                "best": [each.media_id for each in one.best],
+                "least": [each.media_id for each in one.least],
+                "nearly": one.nearly,
+            }
+            for one in unknowns.clusters
+        ],
+        "counts": [unknowns.frames, unknowns.alone, unknowns.not_sorted, unknowns.too_old],
+    }
     cache.mkdir(parents=True, exist_ok=True)
     path = _remembered(log, cache)
     beside = path.with_suffix(f".{os.getpid()}.new")
@@ -134,19 +145,78 @@ def recall(media_id: int, log: SearchLog, cache: Path) -> list[Seen]:
 
     Raises FeederError where it was in none.
     """
-    try:
-        shown = json.loads(_remembered(log, cache).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        raise FeederError("Nothing has been sorted yet.", _AGAIN) from None
-    for one in shown:
+    shown = _shown(log, cache)
+    if shown is None:
+        raise FeederError("Nothing has been sorted yet.", _AGAIN)
+    for one in shown["clusters"]:
         if media_id in one["media_ids"]:
-            seen = log.seen(one["media_ids"])
-            frames = [seen[each] for each in one["media_ids"] if each in seen]
-            # An older log that was put back gives the same ids to other frames.
-            if _digest(frames) != one["digest"]:
+            frames = _as_sorted(one, log)
+            if frames is None:
                 raise FeederError("The log is not the one that was sorted.", _AGAIN)
             return frames
     raise FeederError(f"Frame {media_id} is in no cluster that was shown.", _AGAIN)
+
+
+def remembered(log: SearchLog, cache: Path) -> Unknowns | None:
+    """What was last sorted, the frames as they are now; None where nothing was, or another log.
+
+    Frames that a person has judged since are left out, and clusters of nothing else.
+    """
+    shown = _shown(log, cache)
+    if shown is None:
+        return None
+    clusters = []
+    for one in shown["clusters"]:
+        frames = _as_sorted(one, log)
+        if frames is None:
+            return None
+        left = {each.media_id: each for each in frames if not each.is_by_person}
+        best, least = (
+            tuple(left[each] for each in one[which] if each in left) for which in ("best", "least")
+        )
+        if best:
+            nearly = tuple((name, count) for name, count in one["nearly"])
+            clusters.append(Cluster(tuple(left.values()), best, least, nearly))
+    frames_sorted, alone, not_sorted, too_old = shown["counts"]
+    return Unknowns(tuple(clusters), frames_sorted, alone, not_sorted, too_old)
+
+
+def sorted_at(log: SearchLog, cache: Path) -> datetime | None:
+    """When that was, in UTC; None where nothing was sorted."""
+    try:
+        return datetime.fromtimestamp(_remembered(log, cache).stat().st_mtime, UTC)
+    except OSError:
+        return None
+
+
+def _shown(log: SearchLog, cache: Path) -> dict[str, Any] | None:
+    """What `remember` kept; None where it kept nothing, or in an earlier release's form."""
+    try:
+        shown = json.loads(_remembered(log, cache).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return shown if isinstance(shown, dict) and "counts" in shown else None
+
+
+def _as_sorted(one: dict[str, Any], log: SearchLog) -> list[Seen] | None:
+    """A cluster's frames as they are now; None where they are others.
+
+    An older log that was put back gives the same ids to other frames.
+    """
+    seen = log.seen(one["media_ids"])
+    frames = [seen[each] for each in one["media_ids"] if each in seen]
+    return frames if _digest(frames) == one["digest"] else None
+
+
+def unjudged(listed: Iterable[Seen]) -> list[int]:
+    """Of a cluster's frames those that no person has judged. Raises FeederError where all are."""
+    found = [one.media_id for one in listed if not one.is_by_person]
+    if not found:
+        raise FeederError(
+            "A person has judged every frame of this cluster already.",
+            "Sorting again (`feeder unknowns`) shows what is still unknown.",
+        )
+    return found
 
 
 def name(judgements: JudgementLog, media_ids: Sequence[int], label: Label, person: str) -> int:

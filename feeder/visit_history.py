@@ -43,6 +43,15 @@ def read(log: SightingLog, gap: timedelta, groups: Groups, query: VisitQuery) ->
     yield from islice(found, query.limit)
 
 
+def of_frame(
+    log: SightingLog, gap: timedelta, groups: Groups, media_id: int, deployment: str, at: datetime
+) -> Visit | None:
+    """The visit that a frame is of, taken by `deployment` at the instant `at`; None where none."""
+    query = VisitQuery(at, at + _MOMENT, deployment=deployment)
+    visits = read(log, gap, groups, query)
+    return next((visit for visit in visits if media_id in visit.media_ids), None)
+
+
 def recent(
     log: SightingLog, gap: timedelta, most: int, since: datetime | None = None
 ) -> list[Sighting]:

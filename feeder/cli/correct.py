@@ -1,7 +1,6 @@
 """`feeder correct`: what a person sees on frames."""
 
 import sys
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import click
 from rich.progress import track
 
 from feeder import config, person, visit_history
-from feeder.cli.naming import every_label, new_label
 from feeder.cli.output import err, examples, local, note, percent, say, table, write_json
 from feeder.cli.selection import known_vocabulary, select
 from feeder.cli.wiring import open_classifier
@@ -31,10 +29,10 @@ from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog, State, What
 from feeder.lesson_trial import ENOUGH, Tried, shares, trial
 from feeder.metrics import Share
+from feeder.naming import every_label, new_label
 from feeder.query_terms import groups
 from feeder.relabel import BY_MACHINE
 from feeder.sighting_log import SightingLog
-from feeder.visit_history import VisitQuery
 from feeder.vocabulary import Vocabulary
 
 
@@ -155,13 +153,16 @@ def _check_one(wanted: str, given: list[object]) -> None:
 def _visit(settings: Settings, log: CorrectionLog, media_id: int) -> tuple[int, ...]:
     """The frames of the visit that this frame is of."""
     (frame,) = log.frames([media_id])
-    at = frame.captured_at
-    query = VisitQuery(at, at + timedelta(milliseconds=1), deployment=frame.deployment)
-    look_alikes = groups(known_vocabulary(settings))
-    sightings = SightingLog(settings.database)
-    for visit in visit_history.read(sightings, settings.visits.gap, look_alikes, query):
-        if media_id in visit.media_ids:
-            return visit.media_ids
+    visit = visit_history.of_frame(
+        SightingLog(settings.database),
+        settings.visits.gap,
+        groups(known_vocabulary(settings)),
+        media_id,
+        frame.deployment,
+        frame.captured_at,
+    )
+    if visit is not None:
+        return visit.media_ids
     raise FeederError(
         f"Frame {media_id} shows {frame.words}, which is no visit.",
         f"`feeder correct {media_id}` speaks of this frame alone.",

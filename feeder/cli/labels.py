@@ -10,12 +10,12 @@ from feeder import confusable, label_embeddings, own_labels
 from feeder.cli.check_labels import check_labels
 from feeder.cli.label_photos import read_photos, usual_kind
 from feeder.cli.labels_preview import preview
-from feeder.cli.naming import given_labels
 from feeder.cli.output import examples, note, say, table, write_json
 from feeder.cli.wiring import load_or_default, open_bundle, open_classifier, open_vocabulary
 from feeder.config import Settings
 from feeder.domain import Kind, Label
 from feeder.errors import VocabularyError
+from feeder.naming import given_labels
 from feeder.vocabulary import spelling
 
 _AT_RELOAD = "A daemon that runs takes it up when it is reloaded: systemctl --user reload feeder"

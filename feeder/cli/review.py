@@ -11,7 +11,6 @@ import click
 from feeder import config, own_labels, person
 from feeder import review as reviews
 from feeder.bundle import Bundle
-from feeder.cli.naming import every_label, new_label
 from feeder.cli.output import examples, local, note, out, percent, say, table, write_json
 from feeder.cli.pictures import small, write_sheet
 from feeder.cli.review_session import Session
@@ -21,6 +20,7 @@ from feeder.config import Settings
 from feeder.corrections import NOT_A_BIRD, UNKNOWN, Answer, find
 from feeder.domain import Kind, Label
 from feeder.judgement_log import JudgementLog
+from feeder.naming import every_label, new_label
 from feeder.places import where
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
 
@@ -98,14 +98,9 @@ def review(
         if sample is not None:
             waiting = log.sample(since, sample, bundle.digest, deployment)
         else:
-            waiting = log.new_species(deployment, reviews.no_species(vocabulary))
-            new = {(one.deployment, one.shown) for one in waiting}
-            rare = log.rare(since, deployment)
-            waiting += [one for one in rare if (one.deployment, one.shown) not in new]
-            if uncertain:
-                asked = {one.media_id for one in waiting}
-                doubtful = log.uncertain(since, limit, deployment)
-                waiting += [one for one in doubtful if one.media_id not in asked]
+            waiting = reviews.waiting(
+                log, vocabulary, since, deployment, uncertain=limit if uncertain else 0
+            )
         pictures = where(settings, [one.media_id for one in waiting])
         if sheet is not None:
             _write(sheet, waiting, pictures, settings)

@@ -7,15 +7,14 @@ import click
 from feeder import config, person
 from feeder import unknowns as sorting
 from feeder.cli import pictures
-from feeder.cli.naming import every_label, new_label
 from feeder.cli.output import err, examples, local, note, say, table, write_json
 from feeder.cli.wiring import open_bundle
 from feeder.config import Settings
 from feeder.corrections import find
 from feeder.domain import Kind, Label
 from feeder.embedding_store import EmbeddingStore
-from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog
+from feeder.naming import every_label, new_label
 from feeder.places import where
 from feeder.search_log import SearchLog
 from feeder.unknowns import Cluster, Unknowns
@@ -178,12 +177,7 @@ def name_cluster(
     label = new_label(made, known) if new else find(name, known)
     with SearchLog(settings.database) as log:
         listed = sorting.recall(media_id, log, settings.cache)
-    chosen = [one.media_id for one in listed if not one.is_by_person]
-    if not chosen:
-        raise FeederError(
-            "A person has judged every frame of this cluster already.",
-            "`feeder unknowns` lists what is still unknown.",
-        )
+    chosen = sorting.unjudged(listed)
     with JudgementLog.open(settings.database) as judgements:
         number = sorting.name(judgements, chosen, label, person.name())
     before = len(listed) - len(chosen)
