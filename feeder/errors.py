@@ -44,6 +44,16 @@ class LogbookError(FeederError):
     """The log cannot be opened, was written by a newer release, or is in use by another daemon."""
 
 
+class NoSuchFrame(LogbookError):
+    """The log has no frame of this number."""
+
+    def __init__(self, media_id: int) -> None:
+        super().__init__(
+            f"There is no frame {media_id} in the log.",
+            "`feeder sightings --all` shows each frame's id in its first column.",
+        )
+
+
 class LogDamaged(LogbookError):
     """What is in the log's file is no sound database; the daemon puts a backup in its place."""
 

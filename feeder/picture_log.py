@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from feeder.clock import Clock, parse_utc, utc_text
 from feeder.domain import ObservationType, SettledPath
-from feeder.errors import LogbookError
+from feeder.errors import NoSuchFrame
 from feeder.log_file import explained, open_existing, transaction
 from feeder.logbook import relative_name
 
@@ -124,17 +124,14 @@ class PictureLog:
         return bool(self._read(sql, (deployment, sha256)))
 
     def get(self, media_ids: Sequence[int]) -> list[Picture]:
-        """The pictures with these ids, in that order. Raises LogbookError for an unknown one."""
+        """The pictures with these ids, in that order. Raises NoSuchFrame for an unknown one."""
         found = {}
         for media_id in media_ids:
             rows = self._pictures(
                 f"{_COLUMNS} FROM media AS m{_TABLES} WHERE m.media_id = ?", (media_id,)
             )
             if not rows:
-                raise LogbookError(
-                    f"There is no frame {media_id} in the log.",
-                    "`feeder sightings` shows each frame's id in its first column.",
-                )
+                raise NoSuchFrame(media_id)
             found[media_id] = rows[0]
         return list(found.values())
 

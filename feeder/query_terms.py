@@ -18,6 +18,18 @@ class NoSuchTime(FeederError):
     """A text that is no time."""
 
 
+class NoSuchTag(FeederError):
+    """A text that is no attribute with its value."""
+
+
+def tag(text: str) -> tuple[str, str]:
+    """Attribute and value of `behaviour=bathing`. Raises NoSuchTag for anything else."""
+    attribute, _, value = (part.strip() for part in text.partition("="))
+    if not (attribute and value):
+        raise NoSuchTag(f"{text!r} is no tag; write it like behaviour=bathing")
+    return attribute, value
+
+
 def instant(
     text: str, zone: ZoneInfo | None, *, end: bool = False, clock: Clock | None = None
 ) -> datetime:

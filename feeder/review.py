@@ -1,14 +1,33 @@
 """What a person decides about a frame that waits for them, and how it enters the log."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from feeder import corrections
 from feeder.corrections import Answer
 from feeder.domain import UNIDENTIFIED_BIRD, ObservationType
 from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog
-from feeder.review_log import Waiting, Why
+from feeder.review_log import ReviewLog, Waiting, Why
 from feeder.vocabulary import Vocabulary
+
+
+def waiting(
+    log: ReviewLog,
+    vocabulary: Vocabulary,
+    since: datetime,
+    deployment: str | None = None,
+    *,
+    uncertain: int = 0,
+) -> list[Waiting]:
+    """What a person is asked about: new species, those since an instant that are rare, and so
+    many of the least certain sightings since then."""
+    found = log.new_species(deployment, no_species(vocabulary))
+    new = {(one.deployment, one.shown) for one in found}
+    found += [one for one in log.rare(since, deployment) if (one.deployment, one.shown) not in new]
+    asked = {one.media_id for one in found}
+    doubtful = log.uncertain(since, uncertain, deployment) if uncertain else []
+    return found + [one for one in doubtful if one.media_id not in asked]
 
 
 def confirmed(waiting: Waiting) -> Answer:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 from feeder import decoder
 from feeder.bundle import Bundle, Precision
@@ -14,7 +15,7 @@ from feeder.classifier import MAX_PIXELS
 from feeder.domain import Vectors
 from feeder.embedding_store import EmbeddingStore
 from feeder.encoder import ImageEncoder, TextEncoder
-from feeder.errors import BadFrame, FeederError, VocabularyError
+from feeder.errors import BadFrame, FeederError, NoSuchFrame, VocabularyError
 from feeder.log_reader import Query
 from feeder.memory import release_memory
 from feeder.nearest import best_first, cosines
@@ -61,7 +62,6 @@ class Seeker:
 
     def photo(self, path: Path) -> Vectors:
         """float32 [d], for the picture at `path`. Raises BadFrame where it cannot be decoded."""
-        self.bundle.verify_settings()
         edge = draft_size(self.bundle.manifest.preprocessing)
         try:
             image = decoder.decode(path.read_bytes(), min_edge=edge, max_pixels=MAX_PIXELS).image
@@ -69,6 +69,11 @@ class Seeker:
             raise BadFrame(f"{path}: {error.strerror}", "Check the path.") from error
         except BadFrame as bad:
             raise BadFrame(f"{path}: {bad}") from bad
+        return self.image(image)
+
+    def image(self, image: Image.Image) -> Vectors:
+        """float32 [d], for a decoded picture."""
+        self.bundle.verify_settings()
         encoder = ImageEncoder(self.bundle, self.precision, self.threads, self.cache)
         return encoder.embed_image(image)
 
@@ -80,10 +85,7 @@ def of_frame(store: EmbeddingStore, log: SearchLog, media_id: int, model: str) -
     except KeyError:
         pass
     if not log.seen([media_id]):
-        raise FeederError(
-            f"There is no frame {media_id} in the log.",
-            "`feeder sightings --all` shows each frame's id in its first column.",
-        )
+        raise NoSuchFrame(media_id)
     raise FeederError(
         f"Frame {media_id} has no embedding of the model {model}.",
         "It was judged by another model, or could not be decoded; choose another frame.",

@@ -1,6 +1,5 @@
 """`feeder attributes`: what else is asked of a frame."""
 
-from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,13 +16,11 @@ from feeder.cli.wiring import load_or_default, open_classifier
 from feeder.clock import Clock
 from feeder.embedding_store import EmbeddingStore
 from feeder.errors import VocabularyError
-from feeder.refill import ATTRIBUTE, FeederState, feeder_state
+from feeder.log_records import feeder_record
+from feeder.refill import ATTRIBUTE, REMEMBERED, FeederState, feeder_state
 from feeder.retag import retag
 from feeder.tag_log import TagLog
 from feeder.tagging import Tagger
-
-REMEMBERED = timedelta(days=14)
-"""How far back the feeder's state is followed."""
 
 
 @click.group(
@@ -223,17 +220,7 @@ def status(path: Path, as_json: bool) -> None:
             said = log.said(ATTRIBUTE, one.name, now - REMEMBERED)
             states[one.name] = feeder_state(said, now)
     if as_json:
-        write_json(
-            [
-                {
-                    "deployment": name,
-                    "is_empty": at.is_empty,
-                    "since": at.since,
-                    "looked": at.looked,
-                }
-                for name, at in states.items()
-            ]
-        )
+        write_json([feeder_record(name, at) for name, at in states.items()])
         return
     zones = {one.name: one.zone for one in settings.deployments}
     for name, state in states.items():

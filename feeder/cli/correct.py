@@ -1,7 +1,6 @@
 """`feeder correct`: what a person sees on frames."""
 
 import sys
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import click
 from rich.progress import track
 
 from feeder import config, person, visit_history
-from feeder.cli.naming import every_label, new_label
 from feeder.cli.output import err, examples, local, note, percent, say, table, write_json
 from feeder.cli.selection import known_vocabulary, select
 from feeder.cli.wiring import open_classifier
@@ -30,11 +28,12 @@ from feeder.domain import Kind, Label
 from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog, State, What
 from feeder.lesson_trial import ENOUGH, Tried, shares, trial
+from feeder.log_records import correction_record, judgement_record
 from feeder.metrics import Share
+from feeder.naming import every_label, new_label
 from feeder.query_terms import groups
 from feeder.relabel import BY_MACHINE
 from feeder.sighting_log import SightingLog
-from feeder.visit_history import VisitQuery
 from feeder.vocabulary import Vocabulary
 
 
@@ -141,7 +140,7 @@ def correct(
             with JudgementLog.open(settings.database) as judgements:
                 number = keep(judgements, frames, answer, person=person.name(), note=said)
         if as_json:
-            _write(frames, answer, number)
+            write_json(correction_record(frames, answer, number))
         elif number is not None:
             note(f"`feeder correct --undo {number}` takes it back; `feeder relabel` lets the past")
             note("  learn from it, too.")
@@ -155,13 +154,16 @@ def _check_one(wanted: str, given: list[object]) -> None:
 def _visit(settings: Settings, log: CorrectionLog, media_id: int) -> tuple[int, ...]:
     """The frames of the visit that this frame is of."""
     (frame,) = log.frames([media_id])
-    at = frame.captured_at
-    query = VisitQuery(at, at + timedelta(milliseconds=1), deployment=frame.deployment)
-    look_alikes = groups(known_vocabulary(settings))
-    sightings = SightingLog(settings.database)
-    for visit in visit_history.read(sightings, settings.visits.gap, look_alikes, query):
-        if media_id in visit.media_ids:
-            return visit.media_ids
+    visit = visit_history.of_frame(
+        SightingLog(settings.database),
+        settings.visits.gap,
+        groups(known_vocabulary(settings)),
+        media_id,
+        frame.deployment,
+        frame.captured_at,
+    )
+    if visit is not None:
+        return visit.media_ids
     raise FeederError(
         f"Frame {media_id} shows {frame.words}, which is no visit.",
         f"`feeder correct {media_id}` speaks of this frame alone.",
@@ -198,27 +200,6 @@ def _preview(settings: Settings, frames: list[Shown], answer: Answer) -> None:
     note(f"{_frames(len(frames))}, {' to '.join(dict.fromkeys(spans))}")
 
 
-def _write(frames: list[Shown], answer: Answer, number: int | None) -> None:
-    write_json(
-        {
-            "judgement_id": number,
-            "observation_type": answer.observation_type,
-            "label": answer.label.name if answer.label else None,
-            "frames": [
-                {
-                    "media_id": one.media_id,
-                    "deployment": one.deployment,
-                    "timestamp": one.captured_at,
-                    "observation_type": one.observation_type,
-                    "label": one.label,
-                    "confirmed": answer.is_said_of(one),
-                }
-                for one in frames
-            ],
-        }
-    )
-
-
 def _frames(count: int | None) -> str:
     return "1 frame" if count == 1 else f"{count} frames"
 
@@ -250,8 +231,7 @@ def _list(settings: Settings, *, as_json: bool) -> None:
     with JudgementLog.open(settings.database) as judgements:
         made = judgements.judgements(What.CORRECTION)
     if as_json:
-        keys = ("judgement_id", "state", "made_by", "made_at", "frames", "description")
-        write_json([{key: getattr(one, key) for key in keys} for one in made])
+        write_json([judgement_record(one) for one in made])
         return
     zone = settings.deployments[0].zone
     table(

@@ -4,14 +4,12 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 
 from feeder import config, own_labels, person
 from feeder import review as reviews
 from feeder.bundle import Bundle
-from feeder.cli.naming import every_label, new_label
 from feeder.cli.output import examples, local, note, out, percent, say, table, write_json
 from feeder.cli.pictures import small, write_sheet
 from feeder.cli.review_session import Session
@@ -21,6 +19,8 @@ from feeder.config import Settings
 from feeder.corrections import NOT_A_BIRD, UNKNOWN, Answer, find
 from feeder.domain import Kind, Label
 from feeder.judgement_log import JudgementLog
+from feeder.log_records import waiting_record
+from feeder.naming import every_label, new_label
 from feeder.places import where
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
 
@@ -98,19 +98,14 @@ def review(
         if sample is not None:
             waiting = log.sample(since, sample, bundle.digest, deployment)
         else:
-            waiting = log.new_species(deployment, reviews.no_species(vocabulary))
-            new = {(one.deployment, one.shown) for one in waiting}
-            rare = log.rare(since, deployment)
-            waiting += [one for one in rare if (one.deployment, one.shown) not in new]
-            if uncertain:
-                asked = {one.media_id for one in waiting}
-                doubtful = log.uncertain(since, limit, deployment)
-                waiting += [one for one in doubtful if one.media_id not in asked]
+            waiting = reviews.waiting(
+                log, vocabulary, since, deployment, uncertain=limit if uncertain else 0
+            )
         pictures = where(settings, [one.media_id for one in waiting])
         if sheet is not None:
             _write(sheet, waiting, pictures, settings)
         if as_json:
-            write_json([_described(one, pictures[one.media_id]) for one in waiting])
+            write_json([waiting_record(one, pictures[one.media_id]) for one in waiting])
         elif not waiting:
             say("Nothing waits for you.")
         elif only_list or sheet is not None or not (out.is_terminal and sys.stdin.isatty()):
@@ -288,21 +283,3 @@ def _write(
         heading = f"{one.deployment}: {one.why.value}"
         sections.setdefault(heading, []).append(("\n".join(lines), small(path)))
     write_sheet(sheet, "Waiting for review", list(sections.items()))
-
-
-def _described(one: Waiting, picture: Path | None) -> dict[str, Any]:
-    return {
-        "media_id": one.media_id,
-        "why": one.why,
-        "deployment": one.deployment,
-        "observation_type": one.observation_type,
-        "label": one.label.name if one.label else None,
-        "scientific_name": one.label.scientific_name if one.label else None,
-        "timestamp": one.captured_at,
-        "first_seen": one.first_seen,
-        "frames": one.frames,
-        "classification_probability": one.probability,
-        "runners_up": [{"label": name, "probability": share} for name, share in one.runners_up],
-        "reason": one.reason,
-        "picture": picture,
-    }

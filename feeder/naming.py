@@ -1,12 +1,12 @@
-"""What a person may call a frame, for the commands that ask."""
+"""What a person may call a frame."""
 
 from feeder import own_labels
-from feeder.cli.wiring import open_bundle, open_vocabulary
 from feeder.config import Settings
 from feeder.correction_log import CorrectionLog
 from feeder.corrections import known_labels
 from feeder.domain import Label
 from feeder.errors import FeederError
+from feeder.opening import open_bundle, open_vocabulary
 from feeder.vocabulary import Vocabulary, names
 
 
