@@ -132,7 +132,10 @@ class CorrectionLog:
             for media_id in dict.fromkeys(media_ids):
                 row = connection.execute(f"{_SHOWN} WHERE media_id = ?", (media_id,)).fetchone()
                 if row is None:
-                    raise NoSuchFrame(media_id)
+                    raise NoSuchFrame(
+                        f"There is no frame {media_id} in the log.",
+                        "`feeder sightings` shows each frame's id in its first column.",
+                    )
                 found.append(_shown(row))
         return found
 

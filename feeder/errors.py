@@ -45,13 +45,7 @@ class LogbookError(FeederError):
 
 
 class NoSuchFrame(LogbookError):
-    """The log has no frame of this number."""
-
-    def __init__(self, media_id: int) -> None:
-        super().__init__(
-            f"There is no frame {media_id} in the log.",
-            "`feeder sightings --all` shows each frame's id in its first column.",
-        )
+    """The log has no frame with this id."""
 
 
 class LogDamaged(LogbookError):

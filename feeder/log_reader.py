@@ -109,7 +109,10 @@ class LogReader:
             sql = f"SELECT *, {tags} AS tags FROM verdict AS frame WHERE media_id = ?"
             row = connection.execute(sql, (media_id,)).fetchone()
         if row is None:
-            raise NoSuchFrame(media_id)
+            raise NoSuchFrame(
+                f"There is no frame {media_id} in the log.",
+                "`feeder sightings --all` shows each frame's id in its first column.",
+            )
         return _verdict(row)
 
     def observations(self, media_id: int) -> list[dict[str, Any]]:

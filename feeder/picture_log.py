@@ -131,7 +131,10 @@ class PictureLog:
                 f"{_COLUMNS} FROM media AS m{_TABLES} WHERE m.media_id = ?", (media_id,)
             )
             if not rows:
-                raise NoSuchFrame(media_id)
+                raise NoSuchFrame(
+                    f"There is no frame {media_id} in the log.",
+                    "`feeder sightings` shows each frame's id in its first column.",
+                )
             found[media_id] = rows[0]
         return list(found.values())
 

@@ -141,7 +141,10 @@ class ReviewLog(OpenLog):
         for media_id in media_ids:
             rows = self._waiting(why, "m.media_id = ?", (media_id,))
             if not rows:
-                raise NoSuchFrame(media_id)
+                raise NoSuchFrame(
+                    f"There is no frame {media_id} in the log.",
+                    "`feeder review` and `feeder sightings` show each frame's id.",
+                )
             found += rows
         return found
 

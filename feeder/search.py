@@ -85,7 +85,10 @@ def of_frame(store: EmbeddingStore, log: SearchLog, media_id: int, model: str) -
     except KeyError:
         pass
     if not log.seen([media_id]):
-        raise NoSuchFrame(media_id)
+        raise NoSuchFrame(
+            f"There is no frame {media_id} in the log.",
+            "`feeder sightings --all` shows each frame's id in its first column.",
+        )
     raise FeederError(
         f"Frame {media_id} has no embedding of the model {model}.",
         "It was judged by another model, or could not be decoded; choose another frame.",

@@ -32,6 +32,8 @@ class Desk:
     load_classifier: Callable[[Settings], Classifier]
     clock: Clock = field(default_factory=Clock)
     link: DaemonLink | None = None
+    judging: threading.Lock = field(default_factory=threading.Lock, init=False)
+    """Held by who uses a model: a classifier is one thread's, and memory is short on a Pi."""
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _vocabulary: Vocabulary | None = field(default=None, init=False)
     _vocabulary_of: object = field(default=None, init=False)
@@ -47,7 +49,7 @@ class Desk:
     def vocabulary(self) -> Vocabulary | None:
         """The labels as they are now; read again where the user's own have changed."""
         with self._lock:
-            files = _stamp(self.settings.own_labels)
+            files = self.labels_stamp
             if files != self._vocabulary_of or self._vocabulary is None:
                 self._vocabulary = self.load_vocabulary(self.settings)
                 self._vocabulary_of = files
@@ -57,11 +59,16 @@ class Desk:
     def classifier(self) -> Classifier:
         """What judges an upload, loaded when it is first wanted. Raises as its loading does."""
         with self._lock:
-            files = _stamp(self.settings.own_labels)
+            files = self.labels_stamp
             if files != self._classifier_of or self._classifier is None:
                 self._classifier = self.load_classifier(self.settings)
                 self._classifier_of = files
             return self._classifier
+
+    @property
+    def labels_stamp(self) -> object:
+        """Another one when the user's own labels have changed."""
+        return _stamp(self.settings.own_labels)
 
     @property
     def groups(self) -> Groups:
