@@ -32,8 +32,6 @@ class Desk:
     load_classifier: Callable[[Settings], Classifier]
     clock: Clock = field(default_factory=Clock)
     link: DaemonLink | None = None
-    judging: threading.Lock = field(default_factory=threading.Lock, init=False)
-    """Held by who uses a model: a classifier is one thread's, and memory is short on a Pi."""
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _vocabulary: Vocabulary | None = field(default=None, init=False)
     _vocabulary_of: object = field(default=None, init=False)

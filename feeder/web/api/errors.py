@@ -20,13 +20,11 @@ from feeder.errors import (
 )
 from feeder.query_terms import NoSuchTag, NoSuchTime
 from feeder.web.api.models import Problem
-from feeder.web.uploads import TooLarge
 
 _STATUS: tuple[tuple[type[FeederError] | tuple[type[FeederError], ...], int], ...] = (
     (NoSuchFrame, 404),
     ((LogbookError, BundleError, ConfigError), 503),
     ((NoSuchTime, NoSuchTag, VocabularyError), 422),
-    (TooLarge, 413),
     (BadFrame, 415),
 )
 """The first that fits counts; what else goes wrong is in the way of things as they are: 409."""

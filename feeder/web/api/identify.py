@@ -5,12 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Form, UploadFile
 from pydantic import StringConstraints
 
-from feeder.errors import VocabularyError
 from feeder.records import prediction_record
-from feeder.web import uploads
 from feeder.web.api import models
 from feeder.web.api.errors import Refusal, documented, told_as
 from feeder.web.desk import TheDesk
+from feeder.web.judging import TheJudge
 
 router = APIRouter(tags=["identify"])
 
@@ -24,6 +23,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 )
 def identify_picture(
     desk: TheDesk,
+    judge: TheJudge,
     picture: Annotated[UploadFile, File(description="JPEG, PNG, WebP or AVIF")],
     labels: Annotated[
         list[Text],
@@ -36,17 +36,24 @@ def identify_picture(
     With `labels` it says how well each of these texts fits, and no more; 409 where the model in
     use reads no text.
     """
-    with desk.judging:
-        with told_as(503):
-            classifier = desk.classifier
-        image = uploads.decoded(desk.settings, picture.file, classifier.min_edge)
-        if not labels:
-            record = prediction_record(classifier.classify_image(image))
-            return {**record, "labels": record["labels"][:top]}
-        texts = list(dict.fromkeys(labels))
-        try:
-            shares = classifier.predict_proba(image, texts)[0].tolist()
-        except VocabularyError as error:
-            raise Refusal(409, str(error), error.hint) from error
-    ranked = sorted(zip(texts, shares, strict=True), key=lambda one: -one[1])
-    return {"labels": [{"label": text, "probability": share} for text, share in ranked]}
+    data = picture.file.read(judge.max_bytes + 1)
+    if len(data) > judge.max_bytes:
+        raise Refusal(
+            413,
+            f"The upload is larger than {judge.max_bytes / 1e6:g} megabytes.",
+            "`max_megabytes` under [web] and [frames] in config.toml are the limits.",
+        )
+    texts = list(dict.fromkeys(labels))
+    with told_as(503):
+        bundle = desk.classifier.bundle
+    if texts and bundle.manifest.text is None:
+        raise Refusal(
+            409,
+            f"The model {bundle.manifest.name} has no text encoder, so it cannot score free texts.",
+            "Leave `labels` out, or get a CLIP, which reads texts: `feeder model pull ID`.",
+        )
+    look = judge.look(data, texts=texts)
+    if texts:
+        return {"labels": [{"label": text, "probability": share} for text, share in look.texts]}
+    record = prediction_record(look.prediction)
+    return {**record, "labels": record["labels"][:top]}

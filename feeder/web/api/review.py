@@ -75,7 +75,7 @@ def list_unknowns(desk: TheDesk, asked: Annotated[UnknownsAsked, Query()]) -> di
     """
     settings = desk.settings
     bundle = open_bundle(settings)
-    with SearchLog(settings.database) as log, desk.judging:
+    with SearchLog(settings.database) as log:
         store = EmbeddingStore.open(settings.database, bundle.digest, settings.cache)
         found = sorting.sort(store, log, asked.min_size)
         sorting.remember(found, log, settings.cache)

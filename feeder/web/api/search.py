@@ -10,13 +10,14 @@ from feeder.errors import VocabularyError
 from feeder.log_reader import Query as LogQuery
 from feeder.log_records import hit_record
 from feeder.opening import open_bundle
-from feeder.search import DEFAULT_LIMIT, Seeker, of_frame
+from feeder.search import DEFAULT_LIMIT, of_frame
 from feeder.search import search as find
 from feeder.search_log import SearchLog
 from feeder.web.api import models
 from feeder.web.api.asking import MediaId, Selecting, choose, pictures
 from feeder.web.api.errors import Refusal, documented
 from feeder.web.desk import TheDesk
+from feeder.web.judging import TheJudge
 
 router = APIRouter(tags=["search"])
 
@@ -33,7 +34,9 @@ class Sought(Selecting):
 
 
 @router.get("/search", response_model=models.Hits, responses=documented(404, 409))
-def search_frames(desk: TheDesk, asked: Annotated[Sought, Query()]) -> dict[str, Any]:
+def search_frames(
+    desk: TheDesk, judge: TheJudge, asked: Annotated[Sought, Query()]
+) -> dict[str, Any]:
     """The frames most like a text or another frame; say one of the two.
 
     409 for a text where the model in use reads none, or a frame that it has not seen.
@@ -48,15 +51,13 @@ def search_frames(desk: TheDesk, asked: Annotated[Sought, Query()]) -> dict[str,
         deployment=chosen.deployment,
         limit=asked.limit,
     )
-    settings, model = desk.settings, desk.settings.model
+    settings = desk.settings
     bundle = open_bundle(settings)
     with SearchLog(settings.database) as log:
         store = EmbeddingStore.open(settings.database, bundle.digest, settings.cache)
         if asked.text is not None:
-            seeker = Seeker(bundle, model.precision, model.threads, settings.cache)
             try:
-                with desk.judging:
-                    vector = seeker.text(asked.text)
+                vector = judge.text_vector(asked.text)
             except VocabularyError as error:
                 raise Refusal(409, str(error), "Search by `like_frame`.") from error
         else:
