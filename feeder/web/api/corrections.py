@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from feeder import corrections, person
 from feeder import review as reviews
@@ -30,8 +30,32 @@ Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Name = Annotated[Words, StringConstraints(min_length=1)]
 
 
+def _one_of(**kinds: str) -> dict[str, Any]:
+    """JSON Schema for: one of these fields, and no more, is there and is no null."""
+    return {
+        "oneOf": [
+            {"required": [name], "properties": {name: {"type": kind}}}
+            for name, kind in kinds.items()
+        ]
+    }
+
+
 class NewCorrection(Asked):
     """What a person says: of which frames, and what they show. Say one of each."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                _one_of(media_ids="array", event_id="string", cluster="integer"),
+                _one_of(species="string", answer="string"),
+            ],
+            "examples": [
+                {"media_ids": [1742, 1743], "species": "Purple Finch"},
+                {"event_id": "garden:1742", "answer": "not_a_bird", "note": "a leaf"},
+                {"cluster": 1742, "species": "Hooded Siskin", "new": True},
+            ],
+        }
+    )
 
     media_ids: list[MediaId] | None = Field(
         None, min_length=1, max_length=10_000, description="of these frames"
@@ -109,7 +133,17 @@ def list_corrections(
     "/corrections",
     status_code=201,
     response_model=models.Items[models.Made],
-    responses=documented(400, 404, 409),
+    responses={
+        201: {
+            "links": {
+                "undo": {
+                    "operationId": "undo_correction",
+                    "parameters": {"judgement_id": "$response.body#/items/0/judgement_id"},
+                }
+            }
+        },
+        **documented(400, 404, 409),
+    },
 )
 def make_correction(desk: TheDesk, said: NewCorrection) -> dict[str, Any]:
     """Says what frames show. It counts over the machine's word, which stays in the log.
