@@ -66,8 +66,9 @@ class LogReader:
         for sql, value in (
             ("timestamp >= ?", utc_text(query.since) if query.since else None),
             ("timestamp < ?", utc_text(query.until) if query.until else None),
-            ("deployment = ?", query.deployment),
-            ("media_id <= ?", query.newest),
+            # With a plus these lead to no index, which would put all that fits in order first.
+            ("+deployment = ?", query.deployment),
+            ("+media_id <= ?", query.newest),
         ):
             if value is not None:
                 conditions.append(sql)

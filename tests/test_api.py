@@ -198,6 +198,9 @@ def test_a_correction_is_the_commands(small: TestClient, site: Site) -> None:
     assert got(small, "visits", species="House Sparrow")["items"][0]["media_ids"] == [1, 2]
     assert command(site, "correct", "--undo")["judgement_id"] == made["judgement_id"]
     assert got(small, "corrections")["items"][0]["state"] == "undone"
+    for media_id in (1, 2, 3):
+        small.post(f"{V1}/corrections", json={"media_ids": [media_id], "answer": "unknown"})
+    assert every(small, "corrections", limit=1) == command(site, "correct", "--list")
     assert small.delete(f"{V1}/corrections/{made['judgement_id']}").status_code == 409
     assert small.delete(f"{V1}/corrections/77").status_code == 404
 

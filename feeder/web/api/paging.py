@@ -61,7 +61,8 @@ class Pager:
             "Follow `next` as it is, or leave the cursor out to begin anew.",
         )
         try:
-            said = base64.b64decode(self.cursor.encode("ascii"), b"-_", validate=True)
+            padded = self.cursor + "=" * (-len(self.cursor) % 4)
+            said = base64.b64decode(padded.encode("ascii"), b"-_", validate=True)
             question, newest, place = _CURSOR.validate_json(said)
         except (ValueError, binascii.Error, ValidationError):
             raise strange from None
@@ -84,7 +85,7 @@ class Pager:
         if place is None:
             return None
         said = to_json([self._question, newest, [_written(one) for one in place]])
-        cursor = base64.urlsafe_b64encode(said).decode()
+        cursor = base64.urlsafe_b64encode(said).decode().rstrip("=")
         given = {**dict(self.request.query_params), "cursor": cursor}
         if self.chosen is not None:  # tomorrow, `today` would be another day
             for name in ("since", "until"):
