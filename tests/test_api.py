@@ -169,6 +169,7 @@ def test_every_answer_of_the_framework_has_the_one_shape(api: TestClient) -> Non
         assert answer.status_code == status
         assert set(answer.json()) == {"error", "hint"}
     assert api.put(f"{V1}/visits").headers["allow"] == "GET"
+    assert api.put(f"{V1}/corrections").headers["allow"] == "GET, POST"
 
 
 def test_polling_costs_nothing_until_the_log_changes(small: TestClient, site: Site) -> None:

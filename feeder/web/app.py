@@ -85,7 +85,7 @@ def _answered(request: Request, error: Exception) -> Response:
     """The same of what the framework answers by itself: no such page, not this method."""
     assert isinstance(error, HTTPException)
     if _is_program(request):
-        return errors.answered(error)
+        return api.answered(request, error)
     answer = page(request, "error", error.status_code, error=str(error.detail), hint="")
     answer.headers.update(error.headers or {})
     return answer

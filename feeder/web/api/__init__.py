@@ -1,6 +1,8 @@
 """The API: what the commands know and do, for programs; OpenAPI describes it."""
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from feeder.web.api import (
     corrections,
@@ -47,7 +49,7 @@ router = APIRouter(
     responses=errors.documented(401, 403, 422, 429, 503),
     generate_unique_id_function=lambda route: route.name,
 )
-for module in (
+MODULES = (
     visits,
     frames,
     statistics,
@@ -58,7 +60,10 @@ for module in (
     identify,
     deployments,
     health,
-):
+)
+"""Modules with a `router` each."""
+
+for module in MODULES:
     router.include_router(module.router)
 
 
@@ -69,3 +74,19 @@ def attach(app: FastAPI, desk: Desk, prefix: str) -> None:
     app.state.log_version = freshness.LogVersion(desk.settings.database)
     app.include_router(router, prefix=prefix)
     app.add_exception_handler(freshness.Unchanged, freshness.not_modified)
+
+
+def answered(request: Request, error: HTTPException) -> Response:
+    """What the framework answers by itself, in the API's shape."""
+    answer = errors.answered(error)
+    asked = request.scope.get("route")
+    if error.status_code == 405 and isinstance(asked, APIRoute):
+        # The framework names the methods of one route; an address has several.
+        answer.headers["Allow"] = ", ".join(
+            method
+            for module in MODULES
+            for route in module.router.routes
+            if isinstance(route, APIRoute) and route.path == asked.path
+            for method in sorted(route.methods or ())
+        )
+    return answer
