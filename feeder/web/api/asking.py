@@ -1,5 +1,6 @@
 """What a list may be asked for: the parameters that several share, and what they mean."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -86,7 +87,7 @@ class Chosen:
 def choose(desk: Desk, asked: Selecting) -> Chosen:
     """Reads the parameters. Refuses a time, name or camera that means nothing."""
     zones = desk.zones
-    check_deployment(desk, asked.deployment)
+    check_deployment(zones, asked.deployment)
     zone = zones[asked.deployment] if asked.deployment else desk.zone
     instants: dict[str, datetime | None] = {"since": None, "until": None}
     for name in instants:
@@ -103,10 +104,10 @@ def choose(desk: Desk, asked: Selecting) -> Chosen:
     return Chosen(instants["since"], instants["until"], labels, asked.deployment)
 
 
-def check_deployment(desk: Desk, name: str | None) -> None:
-    """Refuses a camera that neither the settings nor the log know."""
-    if name is not None and name not in desk.zones:
-        raise Refusal(422, f"query `deployment`: there are: {', '.join(desk.zones)}")
+def check_deployment(known: Collection[str], name: str | None) -> None:
+    """Refuses a camera that is not known."""
+    if name is not None and name not in known:
+        raise Refusal(422, f"query `deployment`: there are: {', '.join(known)}")
 
 
 def pictures(desk: Desk, media_ids: list[int]) -> dict[int, str | None]:

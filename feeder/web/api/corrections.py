@@ -16,7 +16,7 @@ from feeder.log_records import correction_record, judgement_record
 from feeder.naming import every_label, new_label
 from feeder.review_log import ReviewLog, Why
 from feeder.search_log import SearchLog
-from feeder.web.api import models
+from feeder.web.api import models, shapes
 from feeder.web.api.asking import MOST_ID, Asked, MediaId
 from feeder.web.api.errors import Refusal, documented, told_as
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
@@ -106,7 +106,7 @@ class CorrectionsAsked(Asked):
 
 @router.get(
     "/corrections",
-    response_model=models.Page[models.Correction],
+    response_model=shapes.Page[models.Correction],
     responses={200: {"headers": LINK}, **NOT_MODIFIED},
 )
 def list_corrections(
@@ -132,7 +132,7 @@ def list_corrections(
 @router.post(
     "/corrections",
     status_code=201,
-    response_model=models.Items[models.Made],
+    response_model=shapes.Items[models.Made],
     responses={
         201: {
             "links": {

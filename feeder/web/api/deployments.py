@@ -7,21 +7,21 @@ from fastapi import APIRouter
 from feeder.log_records import feeder_record
 from feeder.refill import ATTRIBUTE, REMEMBERED, feeder_state
 from feeder.tag_log import TagLog
-from feeder.web.api import models
+from feeder.web.api import models, shapes
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
 from feeder.web.desk import TheDesk
 
 router = APIRouter(tags=["deployments"])
 
 
-@router.get("/deployments", response_model=models.Items[models.Deployment], responses=NOT_MODIFIED)
+@router.get("/deployments", response_model=shapes.Items[models.Deployment], responses=NOT_MODIFIED)
 def list_deployments(desk: TheDesk, fresh: Fresh) -> dict[str, Any]:
     """The cameras that the log knows, and their newest frames."""
     fresh.check()
     return {"items": desk.log.deployments()}
 
 
-@router.get("/attributes/status", response_model=models.Items[models.FeederState])
+@router.get("/attributes/status", response_model=shapes.Items[models.FeederState])
 def get_feeder_states(desk: TheDesk) -> dict[str, Any]:
     """Whether the feeder at each camera wants filling, as far as its frames say so."""
     now = desk.clock.now()

@@ -19,7 +19,7 @@ from feeder.errors import (
     VocabularyError,
 )
 from feeder.query_terms import NoSuchTag, NoSuchTime
-from feeder.web.api.models import Problem
+from feeder.web.api.shapes import Problem
 
 _STATUS: tuple[tuple[type[FeederError] | tuple[type[FeederError], ...], int], ...] = (
     (NoSuchFrame, 404),

@@ -11,7 +11,7 @@ from feeder.log_reader import Query as LogQuery
 from feeder.log_records import frame_record
 from feeder.picture_log import PictureLog
 from feeder.web import media
-from feeder.web.api import models
+from feeder.web.api import models, shapes
 from feeder.web.api.asking import MediaIdInPath, Paged, choose, pictures
 from feeder.web.api.errors import Refusal, documented
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
@@ -39,7 +39,7 @@ class Sightings(Paged):
 
 @router.get(
     "/sightings",
-    response_model=models.Page[models.Frame],
+    response_model=shapes.Page[models.Frame],
     responses={200: {"headers": LINK}, **NOT_MODIFIED},
 )
 def list_sightings(

@@ -8,7 +8,7 @@ from feeder import label_embeddings
 from feeder.log_records import label_records
 from feeder.naming import given_labels
 from feeder.opening import open_bundle, open_vocabulary
-from feeder.web.api import models
+from feeder.web.api import models, shapes
 from feeder.web.api.errors import told_as
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
 from feeder.web.desk import TheDesk
@@ -16,12 +16,12 @@ from feeder.web.desk import TheDesk
 router = APIRouter(tags=["labels"])
 
 
-@router.get("/labels", response_model=models.Items[models.Label], responses=NOT_MODIFIED)
+@router.get("/labels", response_model=shapes.Items[models.Label], responses=NOT_MODIFIED)
 def list_labels(desk: TheDesk, fresh: Fresh) -> dict[str, Any]:
     """Every label with its names, and which of them cannot be named."""
-    fresh.check()
     with told_as(503):
         bundle = open_bundle(desk.settings)
+        fresh.check(bundle.digest)
         vocabulary = open_vocabulary(desk.settings, bundle)
         lacking = label_embeddings.without_vectors(vocabulary, bundle)
     return {"items": label_records(vocabulary, lacking, given_labels(desk.settings, vocabulary))}

@@ -3,57 +3,14 @@
 The names are those of `feeder ... --json`: Camtrap DP's and Darwin Core's in snake_case.
 """
 
-from datetime import date, datetime
-from typing import Annotated, Generic, TypeVar
+from datetime import date
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import Field
 
-from feeder.clock import utc_text
 from feeder.domain import Kind, ObservationType
 from feeder.judgement_log import State
 from feeder.review_log import Why
-
-Item = TypeVar("Item")
-
-Instant = Annotated[
-    datetime,
-    PlainSerializer(utc_text, when_used="json"),
-    WithJsonSchema(
-        {"type": "string", "format": "date-time", "examples": ["2026-05-01T06:30:00.250Z"]},
-        mode="serialization",
-    ),
-]
-"""An instant, RFC 3339 in UTC with milliseconds."""
-
-Picture = Annotated[
-    str | None, Field(description="address of the picture on this server; null where it is gone")
-]
-
-
-class Record(BaseModel):
-    """Exactly these fields: what the program holds and this does not say is a mistake."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Problem(Record):
-    """What went wrong, and how to mend it."""
-
-    error: str = Field(description="what is wrong, one sentence")
-    hint: str = Field(description='how to mend it; "" where there is no more to say')
-
-
-class Page(Record, Generic[Item]):
-    """A page of a list, the newest first."""
-
-    items: list[Item]
-    next: str | None = Field(description="address of the next page; null on the last one")
-
-
-class Items(Record, Generic[Item]):
-    """A whole list."""
-
-    items: list[Item]
+from feeder.web.api.shapes import Instant, Items, Picture, Record
 
 
 class Visit(Record):
@@ -367,7 +324,7 @@ class Identified(Record):
     reason: str | None = None
     bird_probability: float | None = None
     margin: float | None = None
-    tags: list[Tag] = []
+    tags: list[Tag] = Field(default_factory=list)
 
 
 class Deployment(Record):

@@ -13,7 +13,7 @@ from feeder.log_records import cluster_record, waiting_record
 from feeder.opening import open_bundle, open_vocabulary
 from feeder.review_log import ReviewLog
 from feeder.search_log import SearchLog
-from feeder.web.api import models
+from feeder.web.api import models, shapes
 from feeder.web.api.asking import Asked, check_deployment, pictures
 from feeder.web.api.errors import documented, told_as
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
@@ -44,12 +44,12 @@ class UnknownsAsked(Asked):
     limit: int = Field(20, ge=1, le=1000, description="clusters listed")
 
 
-@router.get("/review", response_model=models.Items[models.Waiting], responses=NOT_MODIFIED)
+@router.get("/review", response_model=shapes.Items[models.Waiting], responses=NOT_MODIFIED)
 def list_review(
     desk: TheDesk, fresh: Fresh, asked: Annotated[ReviewAsked, Query()]
 ) -> dict[str, Any]:
     """Species that are new or rare at a camera, each with its surest frame."""
-    check_deployment(desk, asked.deployment)
+    check_deployment(desk.zones, asked.deployment)
     since = desk.clock.now() - timedelta(days=asked.days)
     fresh.check(since.replace(minute=0, second=0, microsecond=0))  # an hour late is no matter
     with told_as(503):

@@ -13,7 +13,7 @@ from feeder.domain import Label
 from feeder.log_records import species_record, statistics_record
 from feeder.visit_history import VisitQuery
 from feeder.visit_statistics import Statistics
-from feeder.web.api import models
+from feeder.web.api import models, shapes
 from feeder.web.api.asking import Chosen, Selecting, choose
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
 from feeder.web.desk import Desk, TheDesk
@@ -53,7 +53,7 @@ def get_statistics(
     )
 
 
-@router.get("/species", response_model=models.Items[models.Species], responses=NOT_MODIFIED)
+@router.get("/species", response_model=shapes.Items[models.Species], responses=NOT_MODIFIED)
 def list_species(
     desk: TheDesk, fresh: Fresh, asked: Annotated[Selecting, Query()]
 ) -> dict[str, Any]:

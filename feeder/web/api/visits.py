@@ -9,7 +9,7 @@ from feeder.domain import Visit
 from feeder.errors import NoSuchFrame
 from feeder.records import visit_record
 from feeder.visit_history import Place, VisitQuery
-from feeder.web.api import models
+from feeder.web.api import models, shapes
 from feeder.web.api.asking import MOST_ID, Paged, choose
 from feeder.web.api.errors import Refusal, documented
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
@@ -23,7 +23,7 @@ _KINDS = Place.__args__  # type: ignore[attr-defined]
 
 @router.get(
     "/visits",
-    response_model=models.Page[models.Visit],
+    response_model=shapes.Page[models.Visit],
     responses={200: {"headers": LINK}, **NOT_MODIFIED},
 )
 def list_visits(
