@@ -3,7 +3,9 @@
 import io
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +22,9 @@ from feeder.cli import app
 from feeder.domain import ObservationType, Prediction, Tag
 from feeder.encoder import unit
 from feeder.opening import open_classifier
+from feeder.web.api.statistics import Counting
 from tests.api import V1, client, every, got
+from tests.feeder_process import PATIENCE
 from tests.sightings import ROBIN, SPARROW
 from tests.site import BLANK, UNKNOWN, Site
 
@@ -181,6 +185,21 @@ def test_polling_costs_nothing_until_the_log_changes(small: TestClient, site: Si
         assert (again.status_code, again.content) == (304, b"")
         site.see(SPARROW)
         assert small.get(f"{V1}/{path}", headers=known).status_code == 200
+
+
+def test_the_whole_history_is_counted_once() -> None:
+    """Whoever asks the same at the same time waits for one count; another question is counted."""
+    counting, counts = Counting(), []
+    together = threading.Barrier(4)
+
+    def ask(tag: str) -> dict[str, Any]:
+        together.wait(PATIENCE)
+        return counting.once(tag, lambda: counts.append(tag) or {"of": tag})
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(ask, ["a"] * 4)) == [{"of": "a"}] * 4
+    assert counts == ["a"]
+    assert counting.once("b", lambda: {"of": "b"}) == {"of": "b"}
 
 
 def test_a_correction_is_the_commands(small: TestClient, site: Site) -> None:

@@ -72,6 +72,7 @@ def attach(app: FastAPI, desk: Desk, prefix: str) -> None:
     app.description = DESCRIPTION
     app.openapi_tags = [{"name": name, "description": said} for name, said in TAGS.items()]
     app.state.log_version = freshness.LogVersion(desk.settings.database)
+    app.state.counting = statistics.Counting()
     app.include_router(router, prefix=prefix)
     app.add_exception_handler(freshness.Unchanged, freshness.not_modified)
 

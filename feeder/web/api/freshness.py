@@ -53,21 +53,23 @@ class Freshness:
         self._desk = desk
         self._has = {one.strip() for one in (if_none_match or "").split(",")}
 
-    def check(self, *of: object) -> None:
+    def check(self, *of: object) -> str | None:
         """Raises Unchanged where the client has the answer; else the answer gets its ETag.
 
-        It depends on the log, the address, the user's labels and whatever else is given.
+        It depends on the log, the address, the user's labels and whatever else is given. None
+        where there is no log.
         """
         log_version: LogVersion = self._request.app.state.log_version
         version = log_version.now()
         if version is None:
-            return
+            return None
         said = repr((version, str(self._request.url), self._desk.labels_stamp, of))
         tag = f'W/"{hashlib.sha256(said.encode()).hexdigest()[:24]}"'
         if tag in self._has:
             raise Unchanged(tag)
         self._response.headers["ETag"] = tag
         self._response.headers["Cache-Control"] = CACHED
+        return tag
 
 
 def not_modified(request: Request, error: Exception) -> Response:

@@ -1,10 +1,12 @@
 """What visits add up to, and the species among them."""
 
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
 from feeder import visit_history
@@ -21,6 +23,33 @@ from feeder.web.desk import Desk, TheDesk
 router = APIRouter(tags=["statistics"])
 
 
+@dataclass
+class Counting:
+    """Goes through the whole history for one request at a time, which takes minutes in the end.
+
+    Who asked the same meanwhile gets the same answer.
+    """
+
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _counted: tuple[str, dict[str, Any]] | None = field(default=None, init=False)
+
+    def once(self, tag: str | None, count: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What `count` gives, or gave under the same ETag."""
+        with self._lock:
+            if self._counted is None or self._counted[0] != tag:
+                self._counted = tag or "", count()
+            return self._counted[1]
+
+
+def _of(request: Request) -> Counting:
+    counting = request.app.state.counting
+    assert isinstance(counting, Counting)
+    return counting
+
+
+TheCounting = Annotated[Counting, Depends(_of)]
+
+
 class StatisticsAsked(Selecting):
     """Which visits are counted."""
 
@@ -34,7 +63,10 @@ class StatisticsAsked(Selecting):
 
 @router.get("/statistics", response_model=models.Statistics, responses=NOT_MODIFIED)
 def get_statistics(
-    desk: TheDesk, fresh: Fresh, asked: Annotated[StatisticsAsked, Query()]
+    desk: TheDesk,
+    fresh: Fresh,
+    counting: TheCounting,
+    asked: Annotated[StatisticsAsked, Query()],
 ) -> dict[str, Any]:
     """Visits by species, day and hour, first visits, and days in a row.
 
@@ -43,13 +75,16 @@ def get_statistics(
     """
     chosen = choose(desk, asked)
     today = _today(desk, chosen)
-    fresh.check(chosen, today)
-    return statistics_record(
-        _counted(desk, chosen, None),
-        until=chosen.until,
-        today=today,
-        absence=asked.absence,
-        is_species=_is_species(desk),
+    tag = fresh.check(chosen, today)
+    return counting.once(
+        tag,
+        lambda: statistics_record(
+            _counted(desk, chosen, None),
+            until=chosen.until,
+            today=today,
+            absence=asked.absence,
+            is_species=_is_species(desk),
+        ),
     )
 
 
