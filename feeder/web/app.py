@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -26,13 +26,13 @@ from feeder.web import (
     today,
     unknowns_page,
 )
-from feeder.web.api import errors
 from feeder.web.desk import Desk
 from feeder.web.rendering import page
 
 API = "/api/v1"
 
 PAGES = (
+    api_page,
     today,
     species,
     calendar_page,
@@ -46,7 +46,6 @@ PAGES = (
     live,
     media,
     metrics,
-    api_page,
 )
 """Modules with a `router` each."""
 
@@ -67,37 +66,23 @@ def create_app(desk: Desk) -> FastAPI:
     static = str(files("feeder.web").joinpath("static"))
     app.mount("/static", StaticFiles(directory=static), name="static")
     app.add_exception_handler(FeederError, _explained)
-    app.add_exception_handler(HTTPException, _answered)
-    app.add_exception_handler(RequestValidationError, _refused)
+    app.add_exception_handler(HTTPException, _told)
     return app
 
 
 def _explained(request: Request, error: Exception) -> Response:
     """What went wrong and how to mend it, as JSON to a program and as a page to a person."""
     assert isinstance(error, FeederError)
-    if _is_program(request):
-        return errors.explained(error)
     status = 503 if isinstance(error, LogUnavailable) else 400
+    if request.url.path.startswith(API):
+        return JSONResponse({"error": str(error), "hint": error.hint}, status)
     return page(request, "error", status, error=str(error), hint=error.hint)
 
 
-def _answered(request: Request, error: Exception) -> Response:
-    """The same of what the framework answers by itself: no such page, not this method."""
+def _told(request: Request, error: Exception) -> Response:
+    """The same of what the framework answers by itself, such as that there is no such page."""
     assert isinstance(error, HTTPException)
-    if _is_program(request):
-        return api.answered(request, error)
-    answer = page(request, "error", error.status_code, error=str(error.detail), hint="")
-    answer.headers.update(error.headers or {})
-    return answer
-
-
-def _refused(request: Request, error: Exception) -> Response:
-    """The same of parameters, forms and bodies that mean nothing."""
-    assert isinstance(error, RequestValidationError)
-    if _is_program(request):
-        return errors.refused(error)
-    return page(request, "error", 422, error=errors.meant(error), hint="")
-
-
-def _is_program(request: Request) -> bool:
-    return request.url.path.startswith(f"{API}/")
+    said = str(error.detail)
+    if request.url.path.startswith(API):
+        return JSONResponse({"error": said, "hint": ""}, error.status_code, error.headers)
+    return page(request, "error", error.status_code, error=said, hint="")

@@ -1,8 +1,6 @@
 """The API: what the commands know and do, for programs; OpenAPI describes it."""
 
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter, FastAPI
 
 from feeder.web.api import (
     corrections,
@@ -74,20 +72,3 @@ def attach(app: FastAPI, desk: Desk, prefix: str) -> None:
     app.state.log_version = freshness.LogVersion(desk.settings.database)
     app.state.counting = statistics.Counting()
     app.include_router(router, prefix=prefix)
-    app.add_exception_handler(freshness.Unchanged, freshness.not_modified)
-
-
-def answered(request: Request, error: HTTPException) -> Response:
-    """What the framework answers by itself, in the API's shape."""
-    answer = errors.answered(error)
-    asked = request.scope.get("route")
-    if error.status_code == 405 and isinstance(asked, APIRoute):
-        # The framework names the methods of one route; an address has several.
-        answer.headers["Allow"] = ", ".join(
-            method
-            for module in MODULES
-            for route in module.router.routes
-            if isinstance(route, APIRoute) and route.path == asked.path
-            for method in sorted(route.methods or ())
-        )
-    return answer

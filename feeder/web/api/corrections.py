@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from feeder import corrections, person
@@ -21,10 +21,11 @@ from feeder.web.api.asking import MOST_ID, Asked, MediaId
 from feeder.web.api.errors import Refusal, documented, told_as
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
 from feeder.web.api.paging import LINK, Pager
+from feeder.web.api.told import told_router
 from feeder.web.api.visits import visit_of
 from feeder.web.desk import Desk, TheDesk
 
-router = APIRouter(tags=["corrections"])
+router = told_router("corrections")
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Name = Annotated[Words, StringConstraints(min_length=1)]

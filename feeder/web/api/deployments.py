@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from feeder.log_records import feeder_record
 from feeder.refill import ATTRIBUTE, REMEMBERED, feeder_state
 from feeder.tag_log import TagLog
 from feeder.web.api import models, shapes
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
+from feeder.web.api.told import told_router
 from feeder.web.desk import TheDesk
 
-router = APIRouter(tags=["deployments"])
+router = told_router("deployments")
 
 
 @router.get("/deployments", response_model=shapes.Items[models.Deployment], responses=NOT_MODIFIED)

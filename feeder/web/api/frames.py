@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from feeder import query_terms
@@ -16,9 +16,10 @@ from feeder.web.api.asking import MediaIdInPath, Paged, choose, pictures
 from feeder.web.api.errors import Refusal, documented
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
 from feeder.web.api.paging import LINK, Pager
+from feeder.web.api.told import told_router
 from feeder.web.desk import Desk, TheDesk
 
-router = APIRouter(tags=["frames"])
+router = told_router("frames")
 
 _KINDS = (datetime, int)
 

@@ -72,10 +72,9 @@ class Freshness:
         return tag
 
 
-def not_modified(request: Request, error: Exception) -> Response:
+def not_modified(unchanged: Unchanged) -> Response:
     """The answer to a client that has it."""
-    assert isinstance(error, Unchanged)
-    return Response(status_code=304, headers={"ETag": error.tag, "Cache-Control": CACHED})
+    return Response(status_code=304, headers={"ETag": unchanged.tag, "Cache-Control": CACHED})
 
 
 def _fresh(

@@ -3,14 +3,13 @@
 import shutil
 from typing import Any
 
-from fastapi import APIRouter
-
 from feeder import __version__
 from feeder.daemon_link import DaemonLink
 from feeder.web.api import models
+from feeder.web.api.told import told_router
 from feeder.web.desk import TheDesk
 
-router = APIRouter(tags=["health"])
+router = told_router("health")
 
 
 @router.get("/health", response_model=models.Health)

@@ -2,16 +2,17 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import File, Form, UploadFile
 from pydantic import StringConstraints
 
 from feeder.records import prediction_record
 from feeder.web.api import models
 from feeder.web.api.errors import Refusal, documented, told_as
+from feeder.web.api.told import told_router
 from feeder.web.desk import TheDesk
 from feeder.web.judging import TheJudge
 
-router = APIRouter(tags=["identify"])
+router = told_router("identify")
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 

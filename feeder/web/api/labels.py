@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from feeder import label_embeddings
 from feeder.log_records import label_records
 from feeder.naming import given_labels
@@ -11,9 +9,10 @@ from feeder.opening import open_bundle, open_vocabulary
 from feeder.web.api import models, shapes
 from feeder.web.api.errors import told_as
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
+from feeder.web.api.told import told_router
 from feeder.web.desk import TheDesk
 
-router = APIRouter(tags=["labels"])
+router = told_router("labels")
 
 
 @router.get("/labels", response_model=shapes.Items[models.Label], responses=NOT_MODIFIED)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from feeder import review as reviews
@@ -17,9 +17,10 @@ from feeder.web.api import models, shapes
 from feeder.web.api.asking import Asked, check_deployment, pictures
 from feeder.web.api.errors import documented, told_as
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
+from feeder.web.api.told import told_router
 from feeder.web.desk import TheDesk
 
-router = APIRouter(tags=["review"])
+router = told_router("review")
 
 
 class ReviewAsked(Asked):

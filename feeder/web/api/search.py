@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from feeder.embedding_store import EmbeddingStore
@@ -16,10 +16,11 @@ from feeder.search_log import SearchLog
 from feeder.web.api import models
 from feeder.web.api.asking import MediaId, Selecting, choose, pictures
 from feeder.web.api.errors import Refusal, documented
+from feeder.web.api.told import told_router
 from feeder.web.desk import TheDesk
 from feeder.web.judging import TheJudge
 
-router = APIRouter(tags=["search"])
+router = told_router("search")
 
 
 class Sought(Selecting):

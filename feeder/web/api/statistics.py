@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from pydantic import Field
 
 from feeder import visit_history
@@ -18,9 +18,10 @@ from feeder.visit_statistics import Statistics
 from feeder.web.api import models, shapes
 from feeder.web.api.asking import Chosen, Selecting, choose
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
+from feeder.web.api.told import told_router
 from feeder.web.desk import Desk, TheDesk
 
-router = APIRouter(tags=["statistics"])
+router = told_router("statistics")
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 
 from feeder import visit_history
 from feeder.domain import Visit
@@ -14,9 +14,10 @@ from feeder.web.api.asking import MOST_ID, Paged, choose
 from feeder.web.api.errors import Refusal, documented
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
 from feeder.web.api.paging import LINK, Pager
+from feeder.web.api.told import told_router
 from feeder.web.desk import Desk, TheDesk
 
-router = APIRouter(tags=["visits"])
+router = told_router("visits")
 
 _KINDS = Place.__args__  # type: ignore[attr-defined]
 
