@@ -26,7 +26,7 @@ router = told_router("statistics")
 
 @dataclass
 class Counting:
-    """Goes through the whole history for one request at a time, which takes minutes in the end.
+    """Goes through the whole history for one request at a time; of years it takes minutes.
 
     Who asked the same meanwhile gets the same answer.
     """
