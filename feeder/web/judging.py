@@ -31,14 +31,16 @@ WORD = 'the word "{}"'
 class Look:
     """What is to be said of a picture, `width` x `height` pixels in all.
 
-    `judged` is the part that the model was shown, `views` how it was: `crop`, `squash`.
+    `judged` is the part that the model was shown. It knew so many of the vocabulary's labels, and
+    `skipped` those that it cannot know.
     """
 
     width: int
     height: int
     judged: Box
-    views: tuple[str, ...]
     prediction: Prediction
+    known: int
+    skipped: int
     texts: tuple[tuple[str, float], ...] = ()
 
 
@@ -70,11 +72,16 @@ class Judge:
             (vector,) = classifier.embed([picture.image])
             prediction = other.tagger.tagged(other.judge(vector))
             shares = classifier.predict_proba([picture.image], texts)[0] if texts else ()
-            how = classifier.bundle.manifest.preprocessing
         ranked = sorted(zip(texts, map(float, shares), strict=True), key=lambda one: -one[1])
-        width, height = picture.width, picture.height
-        judged = judged_part(how, width, height)
-        return Look(width, height, judged, how.views, prediction, tuple(ranked))
+        return Look(
+            picture.width,
+            picture.height,
+            judged_part(classifier.bundle.manifest.preprocessing, picture.width, picture.height),
+            prediction,
+            known=len(other.labels),
+            skipped=len(other.embeddings.skipped),
+            texts=tuple(ranked),
+        )
 
     def vector(self, data: bytes) -> Vectors:
         """float32 [d], of a picture's bytes. Raises as `look` does."""
