@@ -15,7 +15,7 @@ import numpy as np
 
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Kind, Label, ObservationType
-from feeder.errors import LogbookError
+from feeder.errors import NoSuchFrame
 from feeder.lessons import NOTHING_THERE, Told
 from feeder.log_file import explained, open_existing
 
@@ -132,7 +132,7 @@ class CorrectionLog:
             for media_id in dict.fromkeys(media_ids):
                 row = connection.execute(f"{_SHOWN} WHERE media_id = ?", (media_id,)).fetchone()
                 if row is None:
-                    raise LogbookError(
+                    raise NoSuchFrame(
                         f"There is no frame {media_id} in the log.",
                         "`feeder sightings` shows each frame's id in its first column.",
                     )

@@ -15,7 +15,7 @@ import numpy as np
 from feeder import clock_ledger, schema
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import ClockEpoch
-from feeder.errors import LogbookError
+from feeder.errors import LogbookError, NoSuchFrame
 from feeder.log_file import BUSY_SECONDS, RESTORE, is_damage, problems
 
 _TAGS = (
@@ -29,7 +29,9 @@ class Query:
     """Which sightings to read: instants in UTC, `since` inclusive and `until` exclusive.
 
     `labels` are names as the log has them; `every_frame` reads all frames, whatever they show;
-    `favorites` only those. `tag` is an attribute and its value.
+    `favorites` only those. `tag` is an attribute and its value. `before` is a place in the order
+    in which they are read, timestamp and media id: only what comes after it is. `newest` is the
+    last media id that counts.
     """
 
     since: datetime | None = None
@@ -40,6 +42,8 @@ class Query:
     every_frame: bool = False
     favorites: bool = False
     tag: tuple[str, str] | None = None
+    before: tuple[datetime, int] | None = None
+    newest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,17 @@ class LogReader:
         for sql, value in (
             ("timestamp >= ?", utc_text(query.since) if query.since else None),
             ("timestamp < ?", utc_text(query.until) if query.until else None),
-            ("deployment = ?", query.deployment),
+            # With a plus these lead to no index, which would put all that fits in order first.
+            ("+deployment = ?", query.deployment),
+            ("+media_id <= ?", query.newest),
         ):
             if value is not None:
                 conditions.append(sql)
                 values.append(value)
+        if query.before is not None:
+            at, media_id = query.before
+            conditions.append("(timestamp, media_id) < (?, ?)")
+            values += [utc_text(at), media_id]
         if query.labels is not None:
             conditions.append(f"label IN ({', '.join('?' * len(query.labels))})")
             values += sorted(query.labels)
@@ -88,17 +98,70 @@ class LogReader:
                 f"SELECT *, {tags} AS tags FROM {view} AS frame{where}"
                 " ORDER BY timestamp DESC, media_id DESC LIMIT ?"
             )
-            for row in connection.execute(sql, values):
-                first = row.get("timestamp_recorded")
-                yield {
+            yield from map(_verdict, connection.execute(sql, values))
+
+    def frame(self, media_id: int) -> dict[str, Any]:
+        """The frame's row of the view `verdict`, as `sightings` gives it.
+
+        Raises NoSuchFrame, and LogbookError as `sightings` does.
+        """
+        with self._connect() as connection:
+            tags = _TAGS if self._has_tags(connection) else "'[]'"
+            sql = f"SELECT *, {tags} AS tags FROM verdict AS frame WHERE media_id = ?"
+            row = connection.execute(sql, (media_id,)).fetchone()
+        if row is None:
+            raise NoSuchFrame(
+                f"There is no frame {media_id} in the log.",
+                "`feeder sightings --all` shows each frame's id in its first column.",
+            )
+        return _verdict(row)
+
+    def observations(self, media_id: int) -> list[dict[str, Any]]:
+        """Everything that was ever said of a frame, the newest first; times are UTC datetimes.
+
+        `state` is that of its judgement, `in force` where it is of none.
+        """
+        sql = (
+            "SELECT observation_id, observation_type, label, scientific_name, ebird_code, kind,"
+            " classification_method, classified_by, classification_timestamp,"
+            " classification_probability, bird_probability, margin, cosine, reason, runners_up,"
+            " bbox_x, bbox_y, bbox_width, bbox_height, judgement_id,"
+            " coalesce(state, 'in force') AS state, model.digest AS model_digest,"
+            " vocabulary.digest AS vocabulary_digest"
+            " FROM observation AS o LEFT JOIN judgement USING (judgement_id)"
+            " LEFT JOIN model ON model.model_id = o.model_id"
+            " LEFT JOIN vocabulary ON vocabulary.vocabulary_id = o.vocabulary_id"
+            " WHERE media_id = ? ORDER BY observation_id DESC"
+        )
+        with self._connect() as connection:
+            return [
+                {
                     **row,
-                    "timestamp": parse_utc(row["timestamp"]),
-                    # A log that no daemon of this release has opened yet lacks these two.
-                    "timestamp_trusted": bool(row.get("timestamp_trusted", True)),
-                    "timestamp_recorded": parse_utc(first) if first else None,
+                    "classification_timestamp": parse_utc(row["classification_timestamp"]),
                     "runners_up": json.loads(row["runners_up"]),
-                    "tags": sorted(json.loads(row["tags"]), key=itemgetter("attribute")),
                 }
+                for row in connection.execute(sql, (media_id,))
+            ]
+
+    def deployments(self) -> list[dict[str, Any]]:
+        """The cameras that the log knows, each with its place, and its first and newest frame.
+
+        `deployment_start` is when its first frame was logged, `latest_timestamp` when its newest
+        one was taken; UTC datetimes.
+        """
+        sql = (
+            "SELECT location_name AS deployment, latitude, longitude, timezone, deployment_start,"
+            # Back from the newest frame of all, which is short for every camera that is in use.
+            " (SELECT timestamp FROM media AS m INDEXED BY media_timestamp WHERE m.deployment_id ="
+            " d.deployment_id ORDER BY timestamp DESC LIMIT 1) AS latest_timestamp"
+            " FROM deployment AS d ORDER BY deployment_id"
+        )
+        times = ("deployment_start", "latest_timestamp")
+        with self._connect() as connection:
+            return [
+                {**row, **{name: parse_utc(row[name]) if row[name] else None for name in times}}
+                for row in connection.execute(sql)
+            ]
 
     def has_tags(self) -> bool:
         """Whether any frame bears a tag."""
@@ -161,6 +224,19 @@ class LogReader:
         except sqlite3.Error as error:
             hint = RESTORE if is_damage(error) else "`feeder doctor` looks at it."
             raise LogbookError(f"The log {self.path} cannot be read: {error}.", hint) from error
+
+
+def _verdict(row: dict[str, Any]) -> dict[str, Any]:
+    first = row.get("timestamp_recorded")
+    return {
+        **row,
+        "timestamp": parse_utc(row["timestamp"]),
+        # A log that no daemon of this release has opened yet lacks these two.
+        "timestamp_trusted": bool(row.get("timestamp_trusted", True)),
+        "timestamp_recorded": parse_utc(first) if first else None,
+        "runners_up": json.loads(row["runners_up"]),
+        "tags": sorted(json.loads(row["tags"]), key=itemgetter("attribute")),
+    }
 
 
 def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:

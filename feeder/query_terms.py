@@ -18,6 +18,18 @@ class NoSuchTime(FeederError):
     """A text that is no time."""
 
 
+class NoSuchTag(FeederError):
+    """A text that is no attribute with its value."""
+
+
+def tag(text: str) -> tuple[str, str]:
+    """Attribute and value of `behaviour=bathing`. Raises NoSuchTag for anything else."""
+    attribute, _, value = (part.strip() for part in text.partition("="))
+    if not (attribute and value):
+        raise NoSuchTag(f"{text!r} is no tag; write it like behaviour=bathing")
+    return attribute, value
+
+
 def instant(
     text: str, zone: ZoneInfo | None, *, end: bool = False, clock: Clock | None = None
 ) -> datetime:
@@ -26,6 +38,14 @@ def instant(
     What bears no offset is in `zone`, None for this computer's. With `end`, a day alone means its
     last moment. Raises NoSuchTime for anything else.
     """
+    found = _instant(text, zone, end=end, clock=clock)
+    # At the ends of the calendar there is no room for other zones' clocks.
+    if not 1 < found.year < 9999:
+        raise NoSuchTime(f"{text!r} is no time that a picture could be of")
+    return found
+
+
+def _instant(text: str, zone: ZoneInfo | None, *, end: bool, clock: Clock | None) -> datetime:
     today = (clock or Clock()).now().astimezone(zone).date()
     named = {"today": today, "yesterday": today - timedelta(days=1)}
     try:

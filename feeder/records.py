@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from feeder.domain import Visit
+from feeder.domain import Candidate, Prediction, Visit
 
 
 def visit_record(visit: Visit) -> dict[str, Any]:
@@ -24,4 +24,30 @@ def visit_record(visit: Visit) -> dict[str, Any]:
         "frames": len(visit.media_ids),
         "best_media_id": visit.best,
         "media_ids": visit.media_ids,
+    }
+
+
+def prediction_record(prediction: Prediction) -> dict[str, Any]:
+    """A verdict on a picture that is in no log, with its best labels."""
+    named = prediction.named
+    return {
+        "labels": [_candidate_record(one) for one in prediction.candidates],
+        "verdict": prediction.observation_type,
+        "named": named.label.name if named else None,
+        "reason": prediction.reason,
+        "bird_probability": prediction.bird_probability,
+        "margin": prediction.margin,
+        "tags": [
+            {"attribute": tag.attribute, "value": tag.value, "probability": tag.probability}
+            for tag in prediction.tags
+        ],
+    }
+
+
+def _candidate_record(one: Candidate) -> dict[str, Any]:
+    return {
+        "label": one.label.name,
+        "probability": one.probability,
+        "scientific_name": one.label.scientific_name,
+        "cosine": one.cosine,
     }

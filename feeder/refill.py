@@ -14,6 +14,8 @@ AGREEING = 0.8
 """The share of them that must agree for the state to change; in between it stays what it was."""
 LEAST_SPAN = timedelta(minutes=5)
 """They must be spread over this: a crow in front of the feeder is one burst of frames."""
+REMEMBERED = timedelta(days=14)
+"""How far back the state is followed."""
 LONGEST_GAP = timedelta(hours=36)
 """After this long without a look nothing is known any more: one dull day is bridged."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Kind, Label, ObservationType
-from feeder.errors import LogbookError
+from feeder.errors import NoSuchFrame
 from feeder.log_file import OpenLog
 from feeder.verdicts import RARE_MARK
 
@@ -136,12 +136,12 @@ class ReviewLog(OpenLog):
         ]
 
     def get(self, media_ids: Sequence[int], why: Why) -> list[Waiting]:
-        """The frames with these ids, in that order. Raises LogbookError for an unknown one."""
+        """The frames with these ids, in that order. Raises NoSuchFrame for an unknown one."""
         found = []
         for media_id in media_ids:
             rows = self._waiting(why, "m.media_id = ?", (media_id,))
             if not rows:
-                raise LogbookError(
+                raise NoSuchFrame(
                     f"There is no frame {media_id} in the log.",
                     "`feeder review` and `feeder sightings` show each frame's id.",
                 )

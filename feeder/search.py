@@ -15,7 +15,7 @@ from feeder.classifier import MAX_PIXELS
 from feeder.domain import Vectors
 from feeder.embedding_store import EmbeddingStore
 from feeder.encoder import ImageEncoder, TextEncoder
-from feeder.errors import BadFrame, FeederError, VocabularyError
+from feeder.errors import BadFrame, FeederError, NoSuchFrame, VocabularyError
 from feeder.log_reader import Query
 from feeder.memory import release_memory
 from feeder.nearest import best_first, cosines
@@ -85,7 +85,7 @@ def of_frame(store: EmbeddingStore, log: SearchLog, media_id: int, model: str) -
     except KeyError:
         pass
     if not log.seen([media_id]):
-        raise FeederError(
+        raise NoSuchFrame(
             f"There is no frame {media_id} in the log.",
             "`feeder sightings --all` shows each frame's id in its first column.",
         )

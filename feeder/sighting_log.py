@@ -40,17 +40,21 @@ class SightingLog(LogReader):
         since: datetime | None = None,
         until: datetime | None = None,
         deployment: str | None = None,
+        newest: int | None = None,
         newest_first: bool = False,
     ) -> Iterator[Sighting]:
         """Sightings by time and media id, from `since` on and before `until`; one camera's or all.
 
-        They are read as they are asked for, so that memory does not grow with the log.
+        `newest` is the last media id that counts. They are read as they are asked for, so that
+        memory does not grow with the log.
         """
-        sql, values = _SIGHTINGS, []
+        sql = _SIGHTINGS
+        values: list[str | int] = []
         for condition, value in (
             (" AND m.timestamp >= ?", utc_text(since) if since else None),
             (" AND m.timestamp < ?", utc_text(until) if until else None),
             (" AND d.location_name = ?", deployment),
+            (" AND m.media_id <= ?", newest),
         ):
             if value is not None:
                 sql += condition

@@ -1,7 +1,7 @@
 """The log's visits, newest first: computed as they are asked for, at whatever gap."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -13,12 +13,18 @@ _MOMENT = timedelta(milliseconds=1)
 """The log's resolution."""
 
 
+Place = tuple[datetime, datetime, int]
+"""A visit's place in the order in which they are read: its start, its end, its last frame."""
+
+
 @dataclass(frozen=True, slots=True)
 class VisitQuery:
     """Which visits: those that any moment from `since` on and before `until` (UTC) fell into.
 
     With `begun` only those that began then, so that periods side by side share none. `labels` are
-    names; None of anything is all of it.
+    names; None of anything is all of it. Only what comes after the `place` of a visit, where it is
+    given, in the order in which they are read. `newest` is the last media id that counts: visits
+    stay as they were while frames are added.
     """
 
     since: datetime | None = None
@@ -27,6 +33,8 @@ class VisitQuery:
     deployment: str | None = None
     limit: int | None = None
     begun: bool = False
+    after: Place | None = None
+    newest: int | None = None
 
 
 def read(log: SightingLog, gap: timedelta, groups: Groups, query: VisitQuery) -> Iterator[Visit]:
@@ -34,8 +42,14 @@ def read(log: SightingLog, gap: timedelta, groups: Groups, query: VisitQuery) ->
 
     Memory does not grow with the log. Raises LogbookError as the log does.
     """
+    if query.after is not None:
+        until = query.after[0] + _MOMENT
+        query = replace(query, until=min(until, query.until or until))
     sightings = log.in_order(
-        until=_quiet_after(log, gap, query), deployment=query.deployment, newest_first=True
+        until=_quiet_after(log, gap, query),
+        deployment=query.deployment,
+        newest=query.newest,
+        newest_first=True,
     )
     if query.since is not None:
         sightings = _back_to_quiet(sightings, query.since, gap)
@@ -73,13 +87,24 @@ def recent(
     return found
 
 
+def place(visit: Visit) -> Place:
+    """Where a visit is among all, which no other is."""
+    return visit.start, visit.end, visit.media_ids[-1]
+
+
 def _fits(visit: Visit, query: VisitQuery) -> bool:
     last = visit.start if query.begun else visit.end
     return (
-        (query.labels is None or visit.label.name in query.labels)
+        (query.after is None or _comes_after(place(visit), query.after))
+        and (query.labels is None or visit.label.name in query.labels)
         and (query.since is None or last >= query.since)
         and (query.until is None or visit.start < query.until)
     )
+
+
+def _comes_after(one: Place, other: Place) -> bool:
+    """Whether it is read later: it began earlier or, at the same moment, ended later."""
+    return one[0] < other[0] or (one[0] == other[0] and one[1:] > other[1:])
 
 
 def _is_quiet(silence: timedelta, gap: timedelta) -> bool:
@@ -92,7 +117,7 @@ def _quiet_after(log: SightingLog, gap: timedelta, query: VisitQuery) -> datetim
     end = query.until
     if end is None:
         return None
-    for sighting in log.in_order(since=end, deployment=query.deployment):
+    for sighting in log.in_order(since=end, deployment=query.deployment, newest=query.newest):
         if _is_quiet(sighting.captured_at - end, gap):
             break
         end = sighting.captured_at + _MOMENT

@@ -16,6 +16,7 @@ from feeder.cli.wiring import load_or_default, open_classifier
 from feeder.clock import Clock
 from feeder.embedding_store import EmbeddingStore
 from feeder.errors import VocabularyError
+from feeder.log_records import feeder_record
 from feeder.refill import FeederState
 from feeder.retag import retag
 from feeder.tag_log import TagLog
@@ -217,17 +218,7 @@ def status(path: Path, as_json: bool) -> None:
     with TagLog(settings.database) as log:
         states = feeder_states(log, [one.name for one in settings.deployments], now)
     if as_json:
-        write_json(
-            [
-                {
-                    "deployment": name,
-                    "is_empty": at.is_empty,
-                    "since": at.since,
-                    "looked": at.looked,
-                }
-                for name, at in states.items()
-            ]
-        )
+        write_json([feeder_record(name, at) for name, at in states.items()])
         return
     zones = {one.name: one.zone for one in settings.deployments}
     for name, state in states.items():

@@ -7,8 +7,8 @@ import click
 
 from feeder.cli.output import examples, percent, table, write_json
 from feeder.cli.wiring import load_or_default, open_classifier
-from feeder.domain import Prediction
 from feeder.errors import BadFrame, FeederError
+from feeder.records import prediction_record
 
 
 @click.command(
@@ -47,7 +47,8 @@ def classify(
                 ranked = sorted(zip(texts, shares.tolist(), strict=True), key=lambda at: -at[1])
                 results.append(_result(image, ranked[:top]))
             else:
-                results.append(_described(image, classifier.classify_image(image)))
+                verdict = prediction_record(classifier.classify_image(image))
+                results.append({"file": str(image), **verdict})
         except BadFrame as bad:
             results.append({"file": str(image), "error": str(bad)})
     if as_json:
@@ -61,25 +62,6 @@ def classify(
 def _result(image: Path, ranked: list[tuple[str, float]]) -> dict[str, Any]:
     labels = [{"label": name, "probability": share} for name, share in ranked]
     return {"file": str(image), "labels": labels}
-
-
-def _described(image: Path, prediction: Prediction) -> dict[str, Any]:
-    ranked = [(one.label.name, one.probability) for one in prediction.candidates]
-    result = _result(image, ranked)
-    for entry, one in zip(result["labels"], prediction.candidates, strict=True):
-        entry.update(scientific_name=one.label.scientific_name, cosine=one.cosine)
-    return {
-        **result,
-        "verdict": prediction.observation_type.value,
-        "named": prediction.named.label.name if prediction.named else None,
-        "reason": prediction.reason,
-        "bird_probability": prediction.bird_probability,
-        "margin": prediction.margin,
-        "tags": [
-            {"attribute": tag.attribute, "value": tag.value, "probability": tag.probability}
-            for tag in prediction.tags
-        ],
-    }
 
 
 def _rows(results: list[dict[str, Any]]) -> list[tuple[str, ...]]:

@@ -28,6 +28,7 @@ from feeder.domain import Kind, Label
 from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog, State, What
 from feeder.lesson_trial import ENOUGH, Tried, shares, trial
+from feeder.log_records import correction_record, judgement_record
 from feeder.metrics import Share
 from feeder.naming import every_label, new_label
 from feeder.query_terms import groups
@@ -139,7 +140,7 @@ def correct(
             with JudgementLog.open(settings.database) as judgements:
                 number = keep(judgements, frames, answer, person=person.name(), note=said)
         if as_json:
-            _write(frames, answer, number)
+            write_json(correction_record(frames, answer, number))
         elif number is not None:
             note(f"`feeder correct --undo {number}` takes it back; `feeder relabel` lets the past")
             note("  learn from it, too.")
@@ -199,27 +200,6 @@ def _preview(settings: Settings, frames: list[Shown], answer: Answer) -> None:
     note(f"{_frames(len(frames))}, {' to '.join(dict.fromkeys(spans))}")
 
 
-def _write(frames: list[Shown], answer: Answer, number: int | None) -> None:
-    write_json(
-        {
-            "judgement_id": number,
-            "observation_type": answer.observation_type,
-            "label": answer.label.name if answer.label else None,
-            "frames": [
-                {
-                    "media_id": one.media_id,
-                    "deployment": one.deployment,
-                    "timestamp": one.captured_at,
-                    "observation_type": one.observation_type,
-                    "label": one.label,
-                    "confirmed": answer.is_said_of(one),
-                }
-                for one in frames
-            ],
-        }
-    )
-
-
 def _frames(count: int | None) -> str:
     return "1 frame" if count == 1 else f"{count} frames"
 
@@ -251,8 +231,7 @@ def _list(settings: Settings, *, as_json: bool) -> None:
     with JudgementLog.open(settings.database) as judgements:
         made = judgements.judgements(What.CORRECTION)
     if as_json:
-        keys = ("judgement_id", "state", "made_by", "made_at", "frames", "description")
-        write_json([{key: getattr(one, key) for key in keys} for one in made])
+        write_json([judgement_record(one) for one in made])
         return
     zone = settings.deployments[0].zone
     table(

@@ -15,6 +15,7 @@ from feeder.cli.wiring import load_or_default, open_bundle, open_classifier, ope
 from feeder.config import Settings
 from feeder.domain import Kind, Label
 from feeder.errors import VocabularyError
+from feeder.log_records import label_records
 from feeder.naming import given_labels
 from feeder.vocabulary import spelling
 
@@ -51,22 +52,7 @@ def list_labels(path: Path, vocabulary: str | None, as_json: bool) -> None:
     lacking = label_embeddings.without_vectors(chosen, bundle)
     given = given_labels(settings, chosen)
     if as_json:
-        write_json(
-            [
-                {
-                    "name": label.name,
-                    "scientific_name": label.scientific_name,
-                    "ebird_code": label.ebird_code,
-                    "kind": label.kind,
-                    "aliases": label.aliases,
-                    "own": label.name in chosen.own,
-                    "blocked": label.name in chosen.blocked,
-                    "without_vector": lacking.get(label.name),
-                    "from_corrections": label in given,
-                }
-                for label in (*chosen.labels, *given)
-            ]
-        )
+        write_json(label_records(chosen, lacking, given))
         return
     table(
         ("name", "scientific name", "eBird", "kind", "from", "never named"),

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -20,6 +19,7 @@ from feeder.config import Settings
 from feeder.corrections import NOT_A_BIRD, UNKNOWN, Answer, find
 from feeder.domain import Kind, Label
 from feeder.judgement_log import JudgementLog
+from feeder.log_records import waiting_record
 from feeder.naming import every_label, new_label
 from feeder.places import where
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
@@ -105,7 +105,7 @@ def review(
         if sheet is not None:
             _write(sheet, waiting, pictures, settings)
         if as_json:
-            write_json([_described(one, pictures[one.media_id]) for one in waiting])
+            write_json([waiting_record(one, pictures[one.media_id]) for one in waiting])
         elif not waiting:
             say("Nothing waits for you.")
         elif only_list or sheet is not None or not (out.is_terminal and sys.stdin.isatty()):
@@ -283,21 +283,3 @@ def _write(
         heading = f"{one.deployment}: {one.why.value}"
         sections.setdefault(heading, []).append(("\n".join(lines), small(path)))
     write_sheet(sheet, "Waiting for review", list(sections.items()))
-
-
-def _described(one: Waiting, picture: Path | None) -> dict[str, Any]:
-    return {
-        "media_id": one.media_id,
-        "why": one.why,
-        "deployment": one.deployment,
-        "observation_type": one.observation_type,
-        "label": one.label.name if one.label else None,
-        "scientific_name": one.label.scientific_name if one.label else None,
-        "timestamp": one.captured_at,
-        "first_seen": one.first_seen,
-        "frames": one.frames,
-        "classification_probability": one.probability,
-        "runners_up": [{"label": name, "probability": share} for name, share in one.runners_up],
-        "reason": one.reason,
-        "picture": picture,
-    }

@@ -14,6 +14,7 @@ from feeder.config import Settings
 from feeder.domain import Vectors
 from feeder.embedding_store import EmbeddingStore
 from feeder.log_reader import Query
+from feeder.log_records import hit_record
 from feeder.places import where
 from feeder.search import DEFAULT_LIMIT, Hit, Seeker, of_frame
 from feeder.search import search as find
@@ -135,7 +136,7 @@ def _show(
         shown = [pictures.small(found[hit.frame.media_id]) for hit in read]
         pictures.write_sheet(sheet, title, [("", list(zip(captions, shown, strict=True)))])
     if as_json:
-        write_json([_described(hit, found[hit.frame.media_id]) for hit in hits])
+        write_json([hit_record(hit, found[hit.frame.media_id]) for hit in hits])
         return
     columns = ["id", "similarity", "time", "species", "probability", "camera", "picture"]
     if draw and out.is_terminal:
@@ -148,19 +149,3 @@ def _show(
     if draw:
         note("Pictures are drawn on a terminal only; --sheet FILE.html shows them anywhere.")
     table(columns, rows)
-
-
-def _described(hit: Hit, picture: Path | None) -> dict[str, object]:
-    frame = hit.frame
-    return {
-        "media_id": frame.media_id,
-        "similarity": round(hit.similarity, 4),
-        "timestamp": frame.at,
-        "timestamp_trusted": frame.is_time_trusted,
-        "deployment": frame.deployment,
-        "observation_type": frame.observation_type,
-        "label": frame.said,
-        "classification_probability": frame.probability,
-        "file_name": frame.file_name,
-        "picture": picture,
-    }

@@ -16,6 +16,7 @@ from feeder.cli.selection import known_vocabulary, peeked, select, selecting, wr
 from feeder.clock import utc_text
 from feeder.config import Settings
 from feeder.log_reader import LogReader, Query
+from feeder.log_records import frame_record
 from feeder.places import where
 
 
@@ -129,10 +130,7 @@ def sightings(
 def _with_pictures(rows: list[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
     """The rows with `favorite`, and with `picture`, where it lies now, or null."""
     pictures = where(settings, [row["media_id"] for row in rows])
-    for row in rows:
-        row["favorite"] = bool(row["favorite"])
-        row["picture"] = pictures[row["media_id"]]
-    return rows
+    return [frame_record(row, pictures[row["media_id"]]) for row in rows]
 
 
 def _time(row: dict[str, Any], zones: dict[str, ZoneInfo | None]) -> str:

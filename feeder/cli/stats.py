@@ -15,10 +15,11 @@ from feeder.cli.plots import bars, heat
 from feeder.cli.selection import Selection, known_vocabulary, select, selecting
 from feeder.clock import to_local
 from feeder.domain import Kind, Label, Visit
+from feeder.log_records import statistics_record
 from feeder.query_terms import groups
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery
-from feeder.visit_statistics import ABSENCE, DAY, Arrival, First, Statistics, Streak
+from feeder.visit_statistics import ABSENCE, DAY, Arrival, First, Statistics
 
 DAYS = 31
 WEEKS = 26
@@ -127,41 +128,13 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Everything, in one document."""
-        counted = self.counted
-        return {
-            "since": self.chosen.since,
-            "until": self.chosen.until,
-            "visits": counted.visits,
-            "undated": counted.undated,
-            "species": [
-                {
-                    "label": one.label.name,
-                    "scientific_name": one.label.scientific_name or None,
-                    "kind": one.label.kind,
-                    "is_species": self.is_species(one.label),
-                    "visits": one.visits,
-                    "frames": one.frames,
-                    "days": one.days,
-                    "last": one.last.start,
-                    "streaks": [_streak_row(streak) for streak in one.streaks],
-                }
-                for one in counted.species(self.today)
-            ],
-            "by_day": {str(day): count for day, count in counted.by_day.items()},
-            "by_hour": counted.by_hour,
-            "absence_days": self.absence,
-            "first": [
-                {
-                    "label": first.label.name,
-                    "event_start": first.arrival.start,
-                    "deployment": first.arrival.deployment,
-                    "best_media_id": first.arrival.best,
-                    "absence_days": first.absence,
-                }
-                for first in self._first()
-            ],
-            "bird_streaks": [_streak_row(one) for one in counted.bird_streaks(self.today)],
-        }
+        return statistics_record(
+            self.counted,
+            until=self.chosen.until,
+            today=self.today,
+            absence=self.absence,
+            is_species=self.is_species,
+        )
 
     def _summary(self) -> str:
         counted, species = self.counted, self.counted.species(self.today)
@@ -287,10 +260,6 @@ def _month(day: date) -> str:
 
 def _many(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _streak_row(streak: Streak) -> dict[str, Any]:
-    return {"days": streak.days, "last": str(streak.last), "is_current": streak.is_current}
 
 
 def _shown(visits: Iterator[Visit]) -> Iterator[Visit]:

@@ -4,13 +4,16 @@ from typing import Any
 
 import click
 
+from feeder import query_terms
+from feeder.query_terms import NoSuchTag
+
 
 def parse(text: str) -> tuple[str, str]:
     """Attribute and value. Raises click.BadParameter for anything else."""
-    attribute, _, value = (part.strip() for part in text.partition("="))
-    if not (attribute and value):
-        raise click.BadParameter(f"{text!r} is no tag; write it like behaviour=bathing")
-    return attribute, value
+    try:
+        return query_terms.tag(text)
+    except NoSuchTag as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def written(tag: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from feeder.corrections import find
 from feeder.domain import Kind, Label
 from feeder.embedding_store import EmbeddingStore
 from feeder.judgement_log import JudgementLog
+from feeder.log_records import cluster_record
 from feeder.naming import every_label, new_label
 from feeder.places import where
 from feeder.search_log import SearchLog
@@ -65,7 +66,7 @@ def unknowns(
     if sheet is not None:
         _write_sheet(sheet, shown, settings)
     if as_json:
-        write_json([_described(one) for one in shown])
+        write_json([cluster_record(one) for one in shown])
     else:
         table(
             ("id", "frames", "first", "last", "camera", "nearly", "best pictures"),
@@ -127,19 +128,6 @@ def _cameras(one: Cluster) -> list[str]:
 
 def _nearly(one: Cluster) -> str:
     return ", ".join(f"{name} {count}" for name, count in one.nearly)
-
-
-def _described(one: Cluster) -> dict[str, object]:
-    return {
-        "media_id": one.media_id,
-        "frames": len(one),
-        "first": one.frames[0].at,
-        "last": one.frames[-1].at,
-        "deployments": _cameras(one),
-        "nearly": [{"label": name, "frames": count} for name, count in one.nearly],
-        "best": [each.media_id for each in one.best],
-        "media_ids": [each.media_id for each in one.frames],
-    }
 
 
 @unknowns.command(

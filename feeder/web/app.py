@@ -16,6 +16,7 @@ from feeder import __version__
 from feeder.errors import FeederError, LogUnavailable, NoSuchFrame
 from feeder.web import (
     api,
+    api_page,
     calendar_page,
     correcting,
     health_page,
@@ -42,6 +43,7 @@ from feeder.web.security import HEADERS, Hosts, Origins, SafeHeaders
 log = logging.getLogger("feeder.web")
 
 PAGES = (
+    api_page,
     today,
     species,
     calendar_page,
@@ -87,7 +89,7 @@ def create_app(desk: Desk, host: str | None = None, rates: Mapping[str, Rate] = 
     app.state.doorkeeper = doorkeeper
     app.state.sessions = sessions
     app.state.darkroom = media.Darkroom(desk.settings, desk.clock)
-    app.include_router(api.router, prefix=API)
+    api.attach(app, desk, API)
     for module in PAGES:
         app.include_router(module.router, include_in_schema=False)
     static = str(files("feeder.web").joinpath("static"))

@@ -47,7 +47,7 @@ class Desk:
     def vocabulary(self) -> Vocabulary | None:
         """The labels as they are now; read again where the user's own have changed."""
         with self._lock:
-            files = _stamp(self.settings.own_labels)
+            files = self.labels_stamp
             if files != self._vocabulary_of or self._vocabulary is None:
                 self._vocabulary = self.load_vocabulary(self.settings)
                 self._vocabulary_of = files
@@ -57,11 +57,16 @@ class Desk:
     def classifier(self) -> Classifier:
         """What judges an upload, loaded when it is first wanted. Raises as its loading does."""
         with self._lock:
-            files = _stamp(self.settings.own_labels)
+            files = self.labels_stamp
             if files != self._classifier_of or self._classifier is None:
                 self._classifier = self.load_classifier(self.settings)
                 self._classifier_of = files
             return self._classifier
+
+    @property
+    def labels_stamp(self) -> object:
+        """Another one when the user's own labels have changed."""
+        return _stamp(self.settings.own_labels)
 
     @property
     def groups(self) -> Groups:
