@@ -1,4 +1,4 @@
-"""What every page is held to: WCAG 2.2 AA as far as axe-core can tell, and no sideways scrolling."""
+"""What every page is held to: WCAG 2.2 AA as far as axe-core can tell, no sideways scrolling."""
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page

@@ -1,6 +1,5 @@
 """`feeder attributes`: what else is asked of a frame."""
 
-from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,13 +16,10 @@ from feeder.cli.wiring import load_or_default, open_classifier
 from feeder.clock import Clock
 from feeder.embedding_store import EmbeddingStore
 from feeder.errors import VocabularyError
-from feeder.refill import ATTRIBUTE, FeederState, feeder_state
+from feeder.refill import ATTRIBUTE, REMEMBERED, FeederState, feeder_state
 from feeder.retag import retag
 from feeder.tag_log import TagLog
 from feeder.tagging import Tagger
-
-REMEMBERED = timedelta(days=14)
-"""How far back the feeder's state is followed."""
 
 
 @click.group(

@@ -35,10 +35,11 @@ def serve(path: Path, host: str | None, port: int | None, attached: bool) -> Non
         server.should_exit = True
 
     desk = Desk(settings, known_vocabulary, open_classifier, link=link_to_daemon(attached, stop))
+    app = create_app(desk)
+    # A stream of events has no end of its own.
+    app.state.is_stopping = lambda: server.should_exit
     server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(desk), host, port, log_config=None, access_log=False, server_header=False
-        )
+        uvicorn.Config(app, host, port, log_config=None, access_log=False, server_header=False)
     )
     note(f"the page is at http://{host}:{port}")
     server.run()

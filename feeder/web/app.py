@@ -1,10 +1,7 @@
 """The application: its routes, what stands before them, and how errors are told."""
 
-from importlib.resources import files
-
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
 
 from feeder import __version__
 from feeder.errors import FeederError, LogUnavailable
@@ -23,14 +20,18 @@ from feeder.web import (
     species,
     today,
     unknowns_page,
+    visit_page,
 )
+from feeder.web.background import background
 from feeder.web.desk import Desk
 from feeder.web.rendering import page
+from feeder.web.static_files import STATIC, StaticFiles
 
 API = "/api/v1"
 
 PAGES = (
     today,
+    visit_page,
     species,
     calendar_page,
     search_page,
@@ -55,13 +56,13 @@ def create_app(desk: Desk) -> FastAPI:
         openapi_url=f"{API}/openapi.json",
         docs_url=None,  # FastAPI's own page loads its scripts from elsewhere
         redoc_url=None,
+        lifespan=background,
     )
     app.state.desk = desk
     app.include_router(api.router, prefix=API)
     for module in PAGES:
         app.include_router(module.router, include_in_schema=False)
-    static = str(files("feeder.web").joinpath("static"))
-    app.mount("/static", StaticFiles(directory=static), name="static")
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(FeederError, _explained)
     return app
 
