@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from feeder import visit_history
 from feeder.clock import to_local, to_utc
 from feeder.domain import Visit
+from feeder.query_terms import NoSuchTime
 from feeder.visit_history import VisitQuery
 from feeder.web.desk import Desk
 
@@ -38,6 +39,14 @@ class DayView:
             if visit.trusted and began.date() == self.day:
                 hours[began.hour] += 1
         return hours
+
+
+def as_day(text: str) -> date:
+    """`2026-05-01`. Raises NoSuchTime for anything else."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise NoSuchTime(f"{text!r} is no day; write it like 2026-05-01") from None
 
 
 def period(day: date, zone: ZoneInfo | None) -> tuple[datetime, datetime]:

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from feeder import __version__
-from feeder.web import words
+from feeder.web import charts, words
 from feeder.web.static_files import static_url
 
 _environment = Environment(
@@ -18,14 +18,14 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.globals |= {"version": __version__, "static": static_url}
+_environment.globals |= {"version": __version__, "static": static_url, "spark": charts.spark}
 _environment.filters |= words.FILTERS
 
 _LEAST = 1400
 """Bytes below which a page fits into one packet anyway."""
 
 
-def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
+def page(request: Request, name: str, status: int = 200, /, **values: Any) -> HTMLResponse:
     """The template `name`.html.j2 filled in, as a response; compressed where that is understood."""
     template = _environment.get_template(f"{name}.html.j2")
     response = HTMLResponse(template.render(request=request, **values), status)

@@ -1,5 +1,6 @@
 """Today's visits, as they come, and those of any other day."""
 
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated
 
@@ -7,12 +8,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from feeder.clock import to_local
-from feeder.domain import Visit
-from feeder.query_terms import NoSuchTime
+from feeder.domain import Label, Visit
 from feeder.refill import ATTRIBUTE, REMEMBERED, FeederState, feeder_state
 from feeder.tag_log import TagLog
+from feeder.tally import Tally
+from feeder.visit_statistics import Arrival, First
 from feeder.web import charts, day_view
-from feeder.web.day_view import DAY
+from feeder.web.background import TheCounter
+from feeder.web.day_view import DAY, DayView, as_day
 from feeder.web.desk import Desk, TheDesk
 from feeder.web.rendering import page
 
@@ -21,23 +24,34 @@ router = APIRouter()
 SHOWN = 9
 """Visits that are shown at once; the others are folded away, so that their pictures wait."""
 
+ABSENCE = 60
+"""Whole days without a species after which its next visit is the first of the season."""
+
 LAST = 6
 """Visits of earlier days that are shown where a day has none."""
 
 
 @router.get("/")
 def today(
-    request: Request, desk: TheDesk, day: Annotated[str | None, Query(max_length=32)] = None
+    request: Request,
+    desk: TheDesk,
+    counter: TheCounter,
+    day: Annotated[str | None, Query(max_length=32)] = None,
 ) -> HTMLResponse:
     """One day's visits; today's where none is asked for."""
     now = desk.clock.now()
     this_day = to_local(now, desk.zone).date()
-    asked = _day(day) if day else this_day
+    asked = as_day(day) if day else this_day
     has_log = desk.settings.database.exists()
-    seen = day_view.on(desk, asked) if has_log else day_view.DayView(asked, (), desk.zones)
+    seen = day_view.on(desk, asked) if has_log else DayView(asked, (), desk.zones)
     last: list[Visit] = []
     if has_log and not seen.visits and asked == this_day:
         last = day_view.newest(desk, LAST)
+    groups = desk.groups
+
+    def is_species(label: Label) -> bool:
+        return not label.is_any_bird and label.name not in groups
+
     return page(
         request,
         "today",
@@ -50,17 +64,26 @@ def today(
         before=asked - DAY if asked > date.min else None,
         after=asked + DAY if asked < this_day else None,
         hours=charts.by_hour("hours", seen.by_hour),
-        firsts=[],
+        firsts=_firsts(counter.tally, seen, is_species) if counter.has_counted else [],
         feeders=_feeders(desk) if has_log and asked == this_day else {},
         daemon=desk.link.state if desk.link else None,
     )
 
 
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise NoSuchTime(f"{text!r} is no day; write it like 2026-05-01") from None
+def _firsts(tally: Tally, seen: DayView, is_species: Callable[[Label], bool]) -> list[First]:
+    """Whose first visit ever, or of the season, was on this day; none while nobody can tell."""
+    labels = {one.label.name: one for one in reversed(seen.visits) if one.trusted}
+    before = tally.last_before(seen.day, list(labels))
+    if before is None:
+        return []
+    found = []
+    for name, visit in labels.items():
+        last = before.get(name)
+        away = None if last is None else (seen.day - last).days - 1
+        if is_species(visit.label) and (away is None or away >= ABSENCE):
+            arrival = Arrival(visit.start, visit.deployment, visit.best)
+            found.append(First(visit.label, arrival, away))
+    return found
 
 
 def _feeders(desk: Desk) -> dict[str, FeederState]:
