@@ -4,7 +4,7 @@ SQL is here as in `log_reader`, on a connection that cannot write.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -123,9 +123,9 @@ class LogChanges(OpenLog):
             unsure,
         )
         if mark is None:
-            ((first, last),) = self._read("SELECT min(timestamp), max(timestamp) FROM media")
-            periods = [(parse_utc(first), parse_utc(last))] if first else []
-            return Changes(now, periods, is_other=True)
+            hours = self._read("SELECT DISTINCT substr(timestamp, 1, 13) FROM media")
+            periods = [_span(f"{hour}:00", 60) for (hour,) in hours]
+            return Changes(now, joined(periods), is_other=True)
         changed = self._observed(mark, in_force ^ mark.in_force)
         changed += self._times_of(favorites ^ mark.favorites)
         periods = [(parse_utc(one.earliest), parse_utc(one.latest)) for one in moved]
@@ -133,7 +133,8 @@ class LogChanges(OpenLog):
             changed += self._read(
                 "SELECT timestamp FROM media WHERE media_id BETWEEN ? AND ?", (one.first, one.last)
             )
-        periods += ((at, at) for at in _instants(changed))
+        # To the minute, so that of a whole history's frames few periods are left to compare.
+        periods += (_span(minute, 1) for minute in {str(at)[:16] for (at,) in changed})
         return Changes(now, joined(periods), is_other=False)
 
     def _goes_on_from(self, mark: Mark) -> bool:
@@ -224,10 +225,7 @@ def joined(periods: Iterable[Period], together: timedelta = TOGETHER) -> list[Pe
     return found
 
 
-def _instants(rows: Sequence[tuple[Any, ...]]) -> Iterable[datetime]:
-    # To the minute: of a whole history's frames, few instants are left to compare.
-    minutes = {str(at)[:16] for (at,) in rows}
-    for minute in minutes:
-        start = parse_utc(f"{minute}:00.000Z")
-        yield start
-        yield start + timedelta(minutes=1)
+def _span(minute: str, minutes: int) -> Period:
+    """So many minutes, from the one on that a time begins with as the log writes it."""
+    start = parse_utc(f"{minute}:00.000Z")
+    return start, start + timedelta(minutes=minutes)

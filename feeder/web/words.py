@@ -37,6 +37,11 @@ def short_day(value: date) -> str:
     return f"{value.day} {_MONTHS[value.month - 1]} {value.year}"
 
 
+def brief_day(value: date) -> str:
+    """`1 May 2026`, a long month's name cut to three letters."""
+    return f"{value.day} {_MONTHS[value.month - 1][:3]} {value.year}"
+
+
 def month(value: date) -> str:
     """`May 2026`."""
     return f"{_MONTHS[value.month - 1]} {value.year}"
@@ -88,6 +93,7 @@ FILTERS = {
     "local_day": local_day,
     "day": day,
     "short_day": short_day,
+    "brief_day": brief_day,
     "month": month,
     "lasted": lasted,
     "percent": percent,
