@@ -5,7 +5,7 @@ SQL is here as in `log_reader`, on a connection that cannot write.
 
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -21,12 +21,13 @@ Period = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Unsure:
-    """Frames whose time may be bettered yet, all of them by as much: those of one clock epoch.
+    """Frames whose time may be bettered yet, all of them by as much: those of one clock `epoch`.
 
     `first` and `last` are media ids, `at` is the first one's time as the log writes it, and
     `earliest` and `latest` are those of all.
     """
 
+    epoch: int
     first: int
     last: int
     at: str
@@ -49,13 +50,13 @@ class Mark:
     rows: str
     in_force: frozenset[int]
     favorites: frozenset[int]
-    unsure: dict[int, Unsure]
+    unsure: tuple[Unsure, ...]
 
     def record(self) -> dict[str, Any]:
         """As JSON holds it."""
         plain = {name: getattr(self, name) for name in ("file", "frame", "observation", "rows")}
         sets = {name: sorted(getattr(self, name)) for name in ("in_force", "favorites")}
-        return {**plain, **sets, "unsure": {n: asdict(one) for n, one in self.unsure.items()}}
+        return {**plain, **sets, "unsure": [asdict(one) for one in self.unsure]}
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Self:
@@ -67,7 +68,7 @@ class Mark:
             record["rows"],
             frozenset(record["in_force"]),
             frozenset(record["favorites"]),
-            {int(number): Unsure(**one) for number, one in record["unsure"].items()},
+            tuple(Unsure(**one) for one in record["unsure"]),
         )
 
 
@@ -181,37 +182,53 @@ class LogChanges(OpenLog):
         listed = ",".join(map(str, media_ids))
         return self._read(f"SELECT timestamp FROM media WHERE media_id IN ({listed})")
 
-    def _unsure(self, mark: Mark | None) -> tuple[dict[int, Unsure], list[Unsure]]:
-        """The frames whose time may change, by the first one's media id, and what was said of those
-        whose time has changed. One frame tells of all that were taken by its epoch's clock."""
+    def _unsure(self, mark: Mark | None) -> tuple[tuple[Unsure, ...], list[Unsure]]:
+        """The frames whose time may change, and what was said of those whose time has changed.
+
+        One frame tells of all that were taken by its epoch's clock.
+        """
         held: dict[int, Unsure] = {}
         moved: list[Unsure] = []
-        for one in mark.unsure.values() if mark else ():
+        for one in mark.unsure if mark else ():
             ((at, trusted, epoch),) = self._read(
                 "SELECT timestamp, timestamp_trusted, clock_epoch_id FROM media WHERE media_id = ?",
                 (one.first,),
             )
-            if (at, bool(trusted)) == (one.at, one.trusted):
-                held[one.first] = one
-                continue
-            moved.append(one)
-            if epoch is not None:
-                ((earliest, latest),) = self._read(
-                    "SELECT min(timestamp), max(timestamp) FROM media WHERE media_id BETWEEN ?"
-                    " AND ?",
-                    (one.first, one.last),
-                )
-                held[one.first] = Unsure(one.first, one.last, at, bool(trusted), earliest, latest)
-        for first, last, earliest, latest in self._read(
-            "SELECT min(media_id), max(media_id), min(timestamp), max(timestamp) FROM media"
-            " WHERE clock_epoch_id IS NOT NULL AND media_id > ? GROUP BY clock_epoch_id",
-            (mark.frame if mark else 0,),
+            if (at, bool(trusted)) != (one.at, one.trusted):
+                moved.append(one)
+            elif epoch == one.epoch:
+                held[epoch] = one
+        # Of an epoch that nothing more is known of, the new frames; of any other, all.
+        after = {epoch: one.last for epoch, one in held.items()}
+        for (epoch,) in self._read(
+            "SELECT DISTINCT clock_epoch_id FROM media WHERE clock_epoch_id IS NOT NULL"
         ):
-            ((at, trusted),) = self._read(
-                "SELECT timestamp, timestamp_trusted FROM media WHERE media_id = ?", (first,)
+            found = self._read(
+                "SELECT min(media_id), max(media_id), min(timestamp), max(timestamp) FROM media"
+                " WHERE clock_epoch_id = ? AND media_id > ?",
+                (epoch, after.get(epoch, 0)),
             )
-            held[first] = Unsure(first, last, at, bool(trusted), earliest, latest)
-        return held, moved
+            for first, last, earliest, latest in found:
+                if first is not None:
+                    held[epoch] = self._joined(
+                        held.get(epoch), epoch, first, last, earliest, latest
+                    )
+        return tuple(held[epoch] for epoch in sorted(held)), moved
+
+    def _joined(
+        self, known: Unsure | None, epoch: int, first: int, last: int, earliest: str, latest: str
+    ) -> Unsure:
+        if known is not None:
+            return replace(
+                known,
+                last=last,
+                earliest=min(earliest, known.earliest),
+                latest=max(latest, known.latest),
+            )
+        ((at, trusted),) = self._read(
+            "SELECT timestamp, timestamp_trusted FROM media WHERE media_id = ?", (first,)
+        )
+        return Unsure(epoch, first, last, at, bool(trusted), earliest, latest)
 
 
 def joined(periods: Iterable[Period], together: timedelta = TOGETHER) -> list[Period]:

@@ -44,9 +44,12 @@ class DayView:
 def as_day(text: str) -> date:
     """`2026-05-01`. Raises NoSuchTime for anything else."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
-        raise NoSuchTime(f"{text!r} is no day; write it like 2026-05-01") from None
+        day = date.min
+    if not date.min + DAY < day < date.max - DAY:  # its ends are instants in every zone
+        raise NoSuchTime(f"{text!r} is no day; write it like 2026-05-01")
+    return day
 
 
 def period(day: date, zone: ZoneInfo | None) -> tuple[datetime, datetime]:

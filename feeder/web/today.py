@@ -1,7 +1,6 @@
 """Today's visits, as they come, and those of any other day."""
 
 from collections.abc import Callable
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -61,7 +60,7 @@ def today(
         last=last,
         has_log=has_log,
         is_today=asked == this_day,
-        before=asked - DAY if asked > date.min else None,
+        before=asked - DAY,
         after=asked + DAY if asked < this_day else None,
         hours=charts.by_hour("hours", seen.by_hour),
         firsts=_firsts(counter.tally, seen, is_species) if counter.has_counted else [],
