@@ -13,6 +13,7 @@ import argparse
 import os
 import random
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -44,7 +45,6 @@ OFTEN = "House Sparrow"
 LIMIT = 200_000
 """Bytes a first load may have."""
 TICK = os.sysconf("SC_CLK_TCK")
-PORT = 8799
 
 
 def prepare(work: Path, frames: int, photos: Path | None, count: int) -> Settings:
@@ -172,10 +172,13 @@ def measure(settings: Settings, rounds: int) -> int:
     visits = sum(1 for _ in visit_history.read(log, settings.visits.gap, {}, read))
     used = time.process_time() - began
     out.print(f"visits of the last 30 days, read: {visits}, {used:.2f} s CPU")
+    with closing(socket.socket()) as found:
+        found.bind(("127.0.0.1", 0))
+        port = int(found.getsockname()[1])
     command = [sys.executable, "-m", "feeder", "--config", str(settings.path), "serve"]
     output = settings.path.with_name("serve.txt").open("wb")
-    process = subprocess.Popen([*command, "--port", str(PORT)], stderr=output)
-    base = f"http://127.0.0.1:{PORT}"
+    process = subprocess.Popen([*command, "--port", str(port)], stderr=output)
+    base = f"http://127.0.0.1:{port}"
     try:
         while True:
             with suppress(OSError):

@@ -181,6 +181,15 @@ class Tally:
         found = [_total(row) for row in rows]
         return sorted(found, key=lambda one: (-one.visits, -one.undated, one.label.name))
 
+    def labels(self) -> list[str]:
+        """The names of all labels that came."""
+        sql = (
+            "SELECT name FROM label WHERE EXISTS"
+            " (SELECT 1 FROM day_count WHERE label = name) ORDER BY name"
+        )
+        with self._connect() as connection:
+            return [name for (name,) in connection.execute(sql)]
+
     def days(self, label: str | None = None, since: date | None = None) -> dict[date, int]:
         """Visits on each day that had any, the oldest first: of one label or of all."""
         sql = "SELECT day, sum(visits) FROM day_count WHERE day >= ? AND visits > 0"

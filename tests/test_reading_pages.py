@@ -172,7 +172,7 @@ def test_what_is_not_there_is_said_so(base: str) -> None:
         ("/calendar?until=1", 200),
     ):
         try:
-            found = fetch(base + path)[0]
+            found = fetch(base + path, Accept="text/html")[0]
         except urllib.error.HTTPError as error:
             found = error.code
             assert b"<h1>" in error.read()

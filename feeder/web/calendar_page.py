@@ -44,7 +44,7 @@ def calendar(
         steps=steps,
         visits=sum(days.values()),
         count=len(days),
-        labels=sorted((one.label.name for one in tally.totals()), key=str.casefold),
+        labels=sorted(tally.labels(), key=str.casefold),
         species=species,
         earlier=years[-1] - 1 if years[-1] > first else None,
         later=min(last + YEARS, this_year) if last < this_year else None,

@@ -122,7 +122,7 @@ def _otherwise_called(desk: Desk, name: str, tally: Tally) -> str | None:
         names = query_terms.called(name, desk.vocabulary, desk.log)
     except FeederError:
         return None
-    return next((one.label.name for one in tally.totals() if one.label.name in names), None)
+    return next((known for known in tally.labels() if known in names), None)
 
 
 def _periods(today: date, chosen: date | None) -> list[tuple[str, str]]:
