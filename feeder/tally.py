@@ -16,7 +16,7 @@ from typing import Any
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Kind, Label
 from feeder.log_changes import Mark
-from feeder.log_file import BUSY_SECONDS, explained
+from feeder.log_file import BUSY_SECONDS, disk_explained, explained
 from feeder.visit_counts import HOURS, DayCount
 
 _FORM = 1
@@ -88,7 +88,8 @@ class Tally:
 
     def prepare(self) -> None:
         """Makes the file, or makes it anew."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with disk_explained(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS)) as connection:
                 (form,) = connection.execute("PRAGMA user_version").fetchone()
@@ -109,7 +110,8 @@ class Tally:
 
     def _discard(self) -> None:
         for ending in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+            with disk_explained(self.path):
+                self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
 
     def mark(self, key: str) -> Mark | None:
         """How far the log was counted under this key; None where it was not."""

@@ -65,7 +65,7 @@ def today(
         hours=charts.by_hour("hours", seen.by_hour),
         firsts=_firsts(counter.tally, seen, is_species) if counter.has_counted else [],
         feeders=_feeders(desk) if has_log and asked == this_day else {},
-        daemon=desk.link.state if desk.link else None,
+        is_hanging=desk.link is not None and desk.link.is_hanging,
     )
 
 
