@@ -119,7 +119,10 @@ class Tally:
             known = dict(connection.execute("SELECT name, value FROM known"))
         if known.get("key") != key or "mark" not in known:
             return None
-        return Mark.of(json.loads(known["mark"]))
+        try:
+            return Mark.of(json.loads(known["mark"]))
+        except (KeyError, TypeError, ValueError):  # another release wrote it
+            return None
 
     def note(self, key: str, mark: Mark, due: Iterable[date], *, afresh: bool) -> None:
         """Notes how far the log was looked at, and which days are to be counted for that.

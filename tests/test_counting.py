@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -236,6 +237,9 @@ def test_a_damaged_cache_is_made_anew(counted: Counted) -> None:
     counted.made.see(0)
     counted.tally.path.write_bytes(b"no database at all" * 100)
     counted.tally.prepare()
+    counted.assert_equal()
+    with closing(sqlite3.connect(counted.tally.path)) as cache, cache:
+        cache.execute("UPDATE known SET value = '{}' WHERE name = 'mark'")
     counted.assert_equal()
 
 
