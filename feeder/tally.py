@@ -254,12 +254,19 @@ class Tally:
     def last_before(self, day: date, labels: Sequence[str]) -> dict[str, date] | None:
         """The last day before `day` on which each label came; those that never did are left out.
 
-        None while days before it are to be counted yet.
+        None while days before it are to be counted yet, and where the log begins with it: all
+        would be new.
         """
         listed = json.dumps(list(labels))
         with self._connect() as connection:
             limit = day.isoformat()
-            if connection.execute("SELECT 1 FROM due WHERE day < ? LIMIT 1", (limit,)).fetchone():
+            is_due, has_any = (
+                connection.execute(
+                    f"SELECT 1 FROM {table} WHERE day < ? LIMIT 1", (limit,)
+                ).fetchone()
+                for table in ("due", "day_count")
+            )
+            if is_due or not has_any:
                 return None
             rows = connection.execute(
                 "SELECT label, max(day) FROM day_count WHERE day < ? AND visits > 0"

@@ -250,6 +250,7 @@ def test_who_came_before_is_known_once_all_is_counted(counted: Counted) -> None:
     counting.look(counted.log, counted.tally, counted.terms)
     assert counted.tally.last_before(date(2026, 7, 10), ["European Robin"]) is None
     counted.catch_up()
+    assert counted.tally.last_before(date(2026, 5, 1), ["European Robin"]) is None
     asked = ["European Robin", "House Sparrow"]
     assert counted.tally.last_before(date(2026, 7, 10), asked) == {
         "European Robin": date(2026, 5, 1)
