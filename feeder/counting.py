@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from time import tzname
 from zoneinfo import ZoneInfo
 
 from feeder import visit_history
@@ -36,11 +37,8 @@ class Terms:
         said = {
             "gap": self.gap.total_seconds(),
             "groups": {name: sorted(members) for name, members in self.groups.items()},
-            # The computer's own zone is whatever it says now.
-            "zones": {
-                name: str(zone or datetime.now().astimezone().tzname())
-                for name, zone in self.zones.items()
-            },
+            # The computer's own zone by its names for winter and summer.
+            "zones": {name: str(zone or tzname) for name, zone in self.zones.items()},
         }
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
