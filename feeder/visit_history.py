@@ -57,6 +57,23 @@ def read(log: SightingLog, gap: timedelta, groups: Groups, query: VisitQuery) ->
     yield from islice(found, query.limit)
 
 
+def bearing_on(
+    log: SightingLog, gap: timedelta, since: datetime, until: datetime
+) -> tuple[datetime, datetime]:
+    """The time in which all visits lie that frames within a period may have a part in.
+
+    It ends where nothing is seen for so long that what comes before has no bearing on what comes
+    after, whatever the frames within the period show.
+    """
+    start = since
+    earlier = log.in_order(until=since, newest_first=True)
+    for sighting in _back_to_quiet(earlier, since, gap):
+        start = sighting.captured_at
+    end = _quiet_after(log, gap, VisitQuery(until=until))
+    assert end is not None
+    return start, end
+
+
 def of_frame(
     log: SightingLog, gap: timedelta, groups: Groups, media_id: int, deployment: str, at: datetime
 ) -> Visit | None:

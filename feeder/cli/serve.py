@@ -64,9 +64,12 @@ def serve(
         server.should_exit = True
 
     desk = Desk(settings, known_vocabulary, open_classifier, link=link_to_daemon(attached, stop))
+    app = create_app(desk, host)
+    # A stream of events has no end of its own.
+    app.state.is_stopping = lambda: server.should_exit
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(desk, host),
+            app,
             log_config=None,
             log_level="error",  # whoever scans the network would fill the journal with warnings
             access_log=False,

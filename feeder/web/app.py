@@ -4,11 +4,9 @@ import logging
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
-from importlib.resources import files
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
@@ -32,19 +30,23 @@ from feeder.web import (
     species,
     today,
     unknowns_page,
+    visit_page,
 )
 from feeder.web.answers import API, is_for_program, refused
+from feeder.web.background import background
 from feeder.web.desk import Desk
 from feeder.web.limits import RATES, BodyLimit, Buckets, Rate, RateLimit
 from feeder.web.login import Gate, Sessions
 from feeder.web.passwords import Doorkeeper
 from feeder.web.security import HEADERS, Hosts, Origins, SafeHeaders
+from feeder.web.static_files import STATIC, StaticFiles
 
 log = logging.getLogger("feeder.web")
 
 PAGES = (
     api_page,
     today,
+    visit_page,
     species,
     calendar_page,
     search_page,
@@ -75,6 +77,7 @@ def create_app(desk: Desk, host: str | None = None, rates: Mapping[str, Rate] = 
         openapi_url=f"{API}/openapi.json",
         docs_url=None,  # FastAPI's own page loads its scripts from elsewhere
         redoc_url=None,
+        lifespan=background,
         # From the outside in.
         middleware=[
             Middleware(SafeHeaders),
@@ -92,8 +95,7 @@ def create_app(desk: Desk, host: str | None = None, rates: Mapping[str, Rate] = 
     api.attach(app, desk, API)
     for module in PAGES:
         app.include_router(module.router, include_in_schema=False)
-    static = str(files("feeder.web").joinpath("static"))
-    app.mount("/static", StaticFiles(directory=static), name="static")
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(FeederError, _explained)
     app.add_exception_handler(HTTPException, _told)
     app.add_exception_handler(RequestValidationError, _invalid)

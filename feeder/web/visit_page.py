@@ -1,0 +1,70 @@
+"""One visit, with all its frames."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from feeder import log_reader, visit_history
+from feeder.domain import Visit
+from feeder.errors import LogbookError
+from feeder.picture_log import PictureLog
+from feeder.visit_history import VisitQuery
+from feeder.web.desk import Desk, TheDesk
+from feeder.web.rendering import page
+
+router = APIRouter()
+
+SHOWN = 48
+"""Frames on one page of a visit."""
+
+_MOMENT = timedelta(milliseconds=1)
+
+
+@router.get("/visits/{event_id:path}")
+def visit(
+    request: Request,
+    desk: TheDesk,
+    event_id: str,
+    start: Annotated[int, Query(ge=0, le=10**9)] = 0,
+) -> HTMLResponse:
+    """The visit with this id, or, where a frame came before it since, the one that frame is in."""
+    found = _find(desk, event_id)
+    if found is None:
+        return page(request, "no_visit", 404, event_id=event_id)
+    shown = found.media_ids[start : start + SHOWN]
+    return page(
+        request,
+        "visit",
+        visit=found,
+        media_ids=found.media_ids,
+        zones=desk.zones,
+        frames=_frames(desk, found, frozenset(shown)),
+        start=start,
+        shown=SHOWN,
+    )
+
+
+def _find(desk: Desk, event_id: str) -> Visit | None:
+    camera, _, number = event_id.rpartition(":")
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        return None
+    media_id = int(number)
+    log = PictureLog.open(desk.settings.database, desk.clock, writable=False)
+    try:
+        (picture,) = log.get([media_id])
+    except LogbookError:
+        return None
+    finally:
+        log.close()
+    query = VisitQuery(picture.captured_at, picture.captured_at + _MOMENT, deployment=camera)
+    visits = visit_history.read(desk.log, desk.settings.visits.gap, desk.groups, query)
+    return next((one for one in visits if media_id in one.media_ids), None)
+
+
+def _frames(desk: Desk, visit: Visit, media_ids: frozenset[int]) -> list[dict[str, Any]]:
+    """The rows of these frames, in time order."""
+    query = log_reader.Query(visit.start, visit.end + _MOMENT, deployment=visit.deployment)
+    rows = [row for row in desk.log.sightings(query) if row["media_id"] in media_ids]
+    return rows[::-1]

@@ -1,0 +1,104 @@
+"""How pages write instants, lengths of time, shares and names; pure."""
+
+from datetime import date, datetime, timedelta
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from feeder.clock import to_local
+from feeder.domain import Visit
+
+MONTHS = "January February March April May June July August September October November December"
+_MONTHS = MONTHS.split()
+_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+
+
+def clock_time(instant: datetime, zone: ZoneInfo | None) -> str:
+    """`08:30`, in the zone people live in."""
+    return to_local(instant, zone).strftime("%H:%M")
+
+
+def clock_seconds(instant: datetime, zone: ZoneInfo | None) -> str:
+    """`08:30:05`, likewise."""
+    return to_local(instant, zone).strftime("%H:%M:%S")
+
+
+def local_day(instant: datetime, zone: ZoneInfo | None) -> date:
+    """The day it was there."""
+    return to_local(instant, zone).date()
+
+
+def day(value: date) -> str:
+    """`Friday 1 May 2026`; the same in every locale."""
+    return f"{_DAYS[value.weekday()]} {short_day(value)}"
+
+
+def short_day(value: date) -> str:
+    """`1 May 2026`."""
+    return f"{value.day} {_MONTHS[value.month - 1]} {value.year}"
+
+
+def brief_day(value: date) -> str:
+    """`1 May 2026`, a long month's name cut to three letters."""
+    return f"{value.day} {_MONTHS[value.month - 1][:3]} {value.year}"
+
+
+def month(value: date) -> str:
+    """`May 2026`."""
+    return f"{_MONTHS[value.month - 1]} {value.year}"
+
+
+def lasted(duration: timedelta) -> str:
+    """`1 h 05 min`, `4 min` or `12 s`; `a moment` for a single frame."""
+    seconds = round(duration.total_seconds())
+    if seconds >= 3600:
+        return f"{seconds // 3600} h {seconds % 3600 // 60:02} min"
+    if seconds >= 60:
+        return f"{seconds // 60} min"
+    return f"{seconds} s" if seconds else "a moment"
+
+
+def percent(share: float) -> str:
+    """`97 %`; never 100 % of what is not certain."""
+    return f"{min(int(share * 100 + 0.5), 99) if share < 1 else 100} %"
+
+
+def number(count: int) -> str:
+    """`1,234,567`."""
+    return f"{count:,}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 visit`, `1,234 visits`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def path_of(name: str) -> str:
+    """A name as one part of a path, so that what stands in it means nothing there."""
+    return quote(name, safe="")
+
+
+def visit_url(visit: Visit) -> str:
+    """Where a visit has its page."""
+    return f"/visits/{path_of(visit.visit_id)}"
+
+
+def species_url(name: str) -> str:
+    """Where a species has its page."""
+    return f"/species/{path_of(name)}"
+
+
+FILTERS = {
+    "clock": clock_time,
+    "clock_seconds": clock_seconds,
+    "local_day": local_day,
+    "day": day,
+    "short_day": short_day,
+    "brief_day": brief_day,
+    "month": month,
+    "lasted": lasted,
+    "percent": percent,
+    "number": number,
+    "counted": counted,
+    "visit_url": visit_url,
+    "species_url": species_url,
+}
