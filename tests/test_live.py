@@ -3,7 +3,10 @@
 import asyncio
 import http.client
 import time as wall
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,6 +23,12 @@ from tests.site import Site
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Glances that follow each other closely."""
     monkeypatch.setattr(following, "GLANCE_SECONDS", 0.01)
+
+
+def run(listening: Coroutine[Any, Any, None]) -> None:
+    """Runs it in a thread of its own: a browser's test leaves another loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, listening).result()
 
 
 async def first(stream: object, count: int) -> list[str]:
@@ -46,7 +55,7 @@ def test_a_change_of_the_log_is_told_to_everyone(tmp_path: Path, quick: None) ->
         assert follower.has_room
         made.logbook.close()
 
-    asyncio.run(tell())
+    run(tell())
 
 
 def test_a_silent_log_gives_signs_of_life(tmp_path: Path) -> None:
@@ -59,7 +68,7 @@ def test_a_silent_log_gives_signs_of_life(tmp_path: Path) -> None:
         assert (await first(stream, 3))[1:] == [": still here\n\n"] * 2
         follower.close()
 
-    asyncio.run(listen())
+    run(listen())
 
 
 def test_streams_end_when_the_server_wants_to(tmp_path: Path, quick: None) -> None:
@@ -75,7 +84,7 @@ def test_streams_end_when_the_server_wants_to(tmp_path: Path, quick: None) -> No
         assert [piece async for piece in stream] == []
         follower.close()
 
-    asyncio.run(end())
+    run(end())
 
 
 def test_a_log_that_cannot_be_read_is_looked_at_again(
@@ -98,7 +107,7 @@ def test_a_log_that_cannot_be_read_is_looked_at_again(
         assert await first(stream, 1) == ["event: log\ndata: changed\n\n"]
         follower.close()
 
-    asyncio.run(recover())
+    run(recover())
 
 
 def test_the_server_stops_although_browsers_listen(site: Site) -> None:
@@ -132,4 +141,4 @@ def test_there_is_an_end_to_how_many_listen(
             assert not follower.has_room
         assert follower.has_room
 
-    asyncio.run(fill())
+    run(fill())

@@ -13,7 +13,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from feeder.domain import Kind, Label
-from feeder.web import media
 from feeder.web.static_files import static_url
 from tests.accessibility import DESKTOP, PHONE, assert_accessible, assert_good_everywhere
 from tests.feeder_process import PATIENCE
@@ -45,8 +44,6 @@ def _patient() -> None:
 @pytest.fixture
 def page(page: Page) -> Iterator[Page]:
     """The same; an answer of 4xx is asked for here, and Chromium counts it as an error."""
-    if not media.router.routes:
-        page.route("**/media/**", lambda route: route.fulfill(body="", content_type="image/jpeg"))
     page.set_default_timeout(MILLISECONDS)
     yield page
 

@@ -23,7 +23,7 @@ from feeder.relabel import BY_MACHINE
 from feeder.review_log import ReviewLog, Why
 from feeder.web.desk import Desk, TheDesk
 from feeder.web.rendering import page
-from feeder.web.wording import Words
+from feeder.web.words import Words
 
 router = APIRouter()
 

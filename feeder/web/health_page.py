@@ -20,7 +20,7 @@ from feeder.tag_log import TagLog
 from feeder.verdict_log import Scope, VerdictLog
 from feeder.web.desk import Desk, TheDesk
 from feeder.web.rendering import page
-from feeder.web.wording import Words, counted
+from feeder.web.words import Words, counted
 
 router = APIRouter()
 

@@ -13,7 +13,7 @@ from feeder.opening import open_bundle
 from feeder.plain_text import plain
 from feeder.web.judging import WORD, Judge, Look, TheJudge
 from feeder.web.rendering import page
-from feeder.web.wording import Words
+from feeder.web.words import Words
 
 router = APIRouter()
 

@@ -17,7 +17,7 @@ from feeder.vocabulary import Vocabulary
 from feeder.web.correcting import RowId, SaidHere, done, label_names, returned
 from feeder.web.desk import Desk, TheDesk
 from feeder.web.rendering import page
-from feeder.web.wording import Words
+from feeder.web.words import Words
 
 router = APIRouter()
 

@@ -21,7 +21,7 @@ from feeder.web.correcting import label_names
 from feeder.web.desk import Desk, TheDesk
 from feeder.web.judging import TheJudge
 from feeder.web.rendering import page
-from feeder.web.wording import Words
+from feeder.web.words import Words
 
 router = APIRouter()
 

@@ -19,7 +19,7 @@ from feeder.search_log import SearchLog
 from feeder.web.correcting import RowId, SaidHere, done, label_names, returned
 from feeder.web.desk import TheDesk
 from feeder.web.rendering import page
-from feeder.web.wording import Words
+from feeder.web.words import Words
 
 router = APIRouter()
 

@@ -10,9 +10,10 @@ from feeder import log_reader, visit_history
 from feeder.domain import Visit
 from feeder.errors import LogbookError
 from feeder.picture_log import PictureLog
-from feeder.visit_history import VisitQuery
+from feeder.web import correcting
 from feeder.web.desk import Desk, TheDesk
 from feeder.web.rendering import page
+from feeder.web.words import Words, visit_url
 
 router = APIRouter()
 
@@ -33,12 +34,16 @@ def visit(
     found = _find(desk, event_id)
     if found is None:
         return page(request, "no_visit", 404, event_id=event_id)
+    others = [media_id for media_id in found.media_ids if media_id != found.best]
     shown = found.media_ids[start : start + SHOWN]
     return page(
         request,
         "visit",
         visit=found,
         media_ids=found.media_ids,
+        answers=correcting.answers(desk, [found.best, *others], visit_url(found)),
+        done=correcting.done(request, desk),
+        words=Words.of(desk),
         zones=desk.zones,
         frames=_frames(desk, found, frozenset(shown)),
         start=start,
@@ -58,9 +63,10 @@ def _find(desk: Desk, event_id: str) -> Visit | None:
         return None
     finally:
         log.close()
-    query = VisitQuery(picture.captured_at, picture.captured_at + _MOMENT, deployment=camera)
-    visits = visit_history.read(desk.log, desk.settings.visits.gap, desk.groups, query)
-    return next((one for one in visits if media_id in one.media_ids), None)
+    settings = desk.settings
+    return visit_history.of_frame(
+        desk.log, settings.visits.gap, desk.groups, media_id, camera, picture.captured_at
+    )
 
 
 def _frames(desk: Desk, visit: Visit, media_ids: frozenset[int]) -> list[dict[str, Any]]:
