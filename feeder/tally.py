@@ -13,6 +13,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Kind, Label
 from feeder.log_changes import Mark
@@ -87,9 +89,13 @@ class Tally:
         self.path = path
 
     def prepare(self) -> None:
-        """Makes the file, or makes it anew."""
+        """Makes the file, or makes it anew; of several processes that want it one does."""
         with disk_explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path.with_name(f"{self.path.name}.lock")):
+                self._prepare()
+
+    def _prepare(self) -> None:
         try:
             with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS)) as connection:
                 (form,) = connection.execute("PRAGMA user_version").fetchone()
@@ -106,7 +112,7 @@ class Tally:
                 with explained(self.path):
                     raise
         self._discard()
-        self.prepare()
+        self._prepare()
 
     def _discard(self) -> None:
         for ending in ("", "-wal", "-shm"):

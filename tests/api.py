@@ -10,14 +10,15 @@ from feeder.opening import open_classifier
 from feeder.web.app import create_app
 from feeder.web.desk import Desk
 from tests.site import Site
+from tests.web_app import UNLIMITED
 
 V1 = "/api/v1"
 
 
 def client(site: Site, clock: Clock | None = None) -> TestClient:
-    """The application on this garden, with its real log and model."""
+    """The application on this garden, with its real log and model, however often it is asked."""
     desk = Desk(site.settings, known_vocabulary, open_classifier, clock or Clock())
-    return TestClient(create_app(desk), "http://127.0.0.1")
+    return TestClient(create_app(desk, rates=UNLIMITED), "http://127.0.0.1")
 
 
 def got(api: TestClient, path: str, status: int = 200, **parameters: Any) -> Any:

@@ -3,7 +3,9 @@
 import random
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -295,3 +297,19 @@ def test_the_mark_survives_a_restart(counted: Counted) -> None:
     counting.look(counted.log, again, counted.terms)
     assert again.days_due() == 0
     assert utc_text(again.totals()[0].first) == "2026-05-01T06:30:00.000Z"
+
+
+def test_several_may_make_the_cache_at_once(tmp_path: Path) -> None:
+    """Whoever comes first makes it; the others find it."""
+    for number in range(20):
+        tally = Tally(tmp_path / f"{number}.db")
+        start = threading.Barrier(4)
+
+        def prepare(tally: Tally = tally, start: threading.Barrier = start) -> None:
+            start.wait()
+            tally.prepare()
+
+        with ThreadPoolExecutor(4) as threads:
+            for made in [threads.submit(prepare) for _ in range(4)]:
+                made.result()
+        assert tally.days_due() == 0
