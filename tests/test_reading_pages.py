@@ -372,3 +372,25 @@ def test_pages_are_compressed_where_that_is_understood(base: str) -> None:
     _, packed, data = fetch(base + "/species", **{"Accept-Encoding": "br, gzip"})
     assert "content-encoding" not in plain and packed["content-encoding"] == "gzip"
     assert len(data) < len(text) / 2 and packed["vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize("path", ["/", "/species/European%20Robin"])
+def test_bars_stay_in_their_chart(base: str, page: Page, path: str) -> None:
+    """No rule for something else on another page reaches into a drawing."""
+    page.goto(base + path)
+    outside = page.evaluate(
+        "[...document.querySelectorAll('svg.chart .bar')].filter((bar) => {"
+        " const one = bar.getBoundingClientRect();"
+        " const all = bar.ownerSVGElement.getBoundingClientRect();"
+        " return one.width > all.width / 5 || one.left < all.left - 1 || one.right > all.right + 1;"
+        "}).length"
+    )
+    assert page.locator("svg.chart .bar").count() > 0 and outside == 0
+
+
+def test_the_calendar_begins_with_its_newest_days(base: str, page: Page) -> None:
+    """On a phone, where a year is wider than the page, today is in sight."""
+    page.goto(base + "/calendar")
+    newest = page.locator(".chart.year a").last
+    box = newest.bounding_box()
+    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= PHONE[0]

@@ -40,7 +40,7 @@ def bars(
     counts: Sequence[tuple[str, int]],
     marks: Mapping[int, str],
     *,
-    width: int = 480,
+    width: int = 320,
     column: str = "",
 ) -> Chart:
     """A bar for each count, from the left; `marks` are what stands below some, by their place.
