@@ -22,7 +22,7 @@ from feeder.quiet_hours import QuietHours
 from feeder.sighting_log import SightingLog
 from feeder.tag_log import TagLog
 from feeder.thumbnails import jpeg, reduced
-from feeder.troubles import Trouble, Watch, empty, feeder_states
+from feeder.troubles import Trouble, Watch, empty
 from feeder.visit_history import VisitQuery
 from feeder.visits import WINDOW
 from feeder.vocabulary import Vocabulary
@@ -278,7 +278,7 @@ class Alerts:
         now = self._clock.now()
         if Sort.EMPTY in self._rules.about:
             with TagLog(self._settings.database) as tags:
-                states = feeder_states(tags, self._zones, now)
+                states = tags.feeder_states(self._zones, now)
             for camera, state in states.items():
                 if state.is_empty is not None:
                     self._follow(empty(camera), state.is_empty)

@@ -14,7 +14,6 @@ from feeder.frame_watch import FrameWatch
 from feeder.refill import FeederState
 from feeder.sighting_log import SightingLog
 from feeder.tag_log import TagLog
-from feeder.troubles import feeder_states
 from feeder.visit_history import VisitQuery
 from feeder.visits import Groups
 
@@ -105,5 +104,5 @@ class StateReader:
             now = self._clock.now()
             with TagLog(self._settings.database) as log:
                 cameras = [one.name for one in self._settings.deployments]
-                self._feeders = feeder_states(log, cameras, now)
+                self._feeders = log.feeder_states(cameras, now)
         return self._feeders

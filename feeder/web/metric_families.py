@@ -21,7 +21,6 @@ from feeder.backup import Backups
 from feeder.clock import to_local, to_utc
 from feeder.domain import Kind
 from feeder.errors import LogbookError
-from feeder.refill import ATTRIBUTE, LONGEST_GAP, feeder_state
 from feeder.tag_log import TagLog
 from feeder.tally_log import Standing, Tally, TallyLog, file_of
 from feeder.visit_history import VisitQuery
@@ -209,13 +208,12 @@ class FeederCollector(Collector):
             "feeder_empty", "Whether the feeder looks empty; left out where nothing is known.",
             labels=["camera"],
         )  # fmt: skip
-        now = self._desk.clock.now()
+        cameras = [one.name for one in self._desk.settings.deployments]
         with TagLog(self._desk.settings.database) as tags:
-            for camera in self._desk.settings.deployments:
-                said = tags.said(ATTRIBUTE, camera.name, now - 2 * LONGEST_GAP)
-                state = feeder_state(said, now)
-                if state.is_empty is not None:
-                    empty.add_metric([camera.name], state.is_empty)
+            states = tags.feeder_states(cameras, self._desk.clock.now())
+        for camera, state in states.items():
+            if state.is_empty is not None:
+                empty.add_metric([camera], state.is_empty)
         return empty
 
     def _daemon(self) -> Iterator[Metric]:

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 
 from feeder.clock import to_local
 from feeder.domain import Label, Visit
-from feeder.refill import ATTRIBUTE, REMEMBERED, FeederState, feeder_state
+from feeder.refill import FeederState
 from feeder.tag_log import TagLog
 from feeder.tally import Tally
 from feeder.visit_statistics import Arrival, First
@@ -87,10 +87,7 @@ def _firsts(tally: Tally, seen: DayView, is_species: Callable[[Label], bool]) ->
 
 def _feeders(desk: Desk) -> dict[str, FeederState]:
     """What is known of how full each camera's feeder is."""
-    now = desk.clock.now()
+    cameras = [one.name for one in desk.settings.deployments]
     with TagLog(desk.settings.database) as log:
-        states = {
-            one.name: feeder_state(log.said(ATTRIBUTE, one.name, now - REMEMBERED), now)
-            for one in desk.settings.deployments
-        }
+        states = log.feeder_states(cameras, desk.clock.now())
     return {name: state for name, state in states.items() if state.is_empty is not None}
