@@ -103,7 +103,7 @@ def species_url(name: str) -> str:
 
 def code(sentence: str) -> Markup:
     """A sentence whose `words in backticks` are set as code; all of it is escaped."""
-    return Markup(_CODE.sub(r"<code>\1</code>", escape(str(sentence))))
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(str(sentence)))))
 
 
 FILTERS = {

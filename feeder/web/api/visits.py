@@ -9,8 +9,9 @@ from feeder.domain import Visit
 from feeder.errors import NoSuchFrame
 from feeder.records import visit_record
 from feeder.visit_history import Place, VisitQuery
+from feeder.web import row_id
 from feeder.web.api import models, shapes
-from feeder.web.api.asking import MOST_ID, Paged, choose
+from feeder.web.api.asking import Paged, choose
 from feeder.web.api.errors import Refusal, documented
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
 from feeder.web.api.paging import LINK, Pager
@@ -65,7 +66,7 @@ def visit_of(desk: Desk, event_id: str) -> Visit:
     """The visit that this frame of this camera is of. Refuses what is none."""
     strange = Refusal(404, f"There is no visit {event_id!r}.", "`/visits` lists them.")
     deployment, _, number = event_id.rpartition(":")
-    if not (number.isascii() and number.isdigit()) or int(number) > MOST_ID:
+    if not (number.isascii() and number.isdigit()) or int(number) > row_id.LAST:
         raise strange
     try:
         frame = desk.log.frame(int(number))
