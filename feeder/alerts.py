@@ -4,7 +4,14 @@ import logging
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from feeder import alert_targets, alert_words, apprise_service, places, query_terms, visit_history
+from feeder import (
+    alert_targets,
+    alert_words,
+    apprise_service,
+    picture_file,
+    query_terms,
+    visit_history,
+)
 from feeder.alert_log import AlertLog
 from feeder.alert_rules import Outcome, Rules, Sort, is_species, judge
 from feeder.alert_state import TOLD_DAYS, AlertState, Content, Told
@@ -21,7 +28,7 @@ from feeder.query_terms import groups
 from feeder.quiet_hours import QuietHours
 from feeder.sighting_log import SightingLog
 from feeder.tag_log import TagLog
-from feeder.thumbnails import jpeg, reduced
+from feeder.thumbnails import jpeg, made_small
 from feeder.troubles import Trouble, Watch, empty
 from feeder.visit_history import VisitQuery
 from feeder.visits import WINDOW
@@ -77,10 +84,10 @@ def quiet_hours(settings: Settings, zone: ZoneInfo | None) -> QuietHours | None:
 def picture(settings: Settings, media_id: int) -> bytes | None:
     """A frame made small, without what its file said of it; None where its picture has gone."""
     try:
-        path = places.where(settings, [media_id])[media_id]
+        data = picture_file.of_frame(settings, media_id)
     except LogbookError:
         return None
-    image = reduced(path, EDGE) if path else None
+    image = made_small(data, EDGE) if data else None
     return jpeg(image) if image else None
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from playwright.sync_api import Page as BrowserPage
 
 from feeder import daily_report, report_html, report_period, report_picture, visit_history
-from feeder.best_shots import Best, cut, find, framed, sharpness
+from feeder.best_shots import Best, File, cut, find, framed, sharpness
 from feeder.cli import app
 from feeder.daily_report import gather
 from feeder.domain import UNIDENTIFIED_BIRD, Box, Kind, Label, Visit
@@ -259,13 +259,18 @@ def saved(path: Path, image: Image.Image, quality: int = 95) -> Path:
     return path
 
 
+def on(path: Path) -> File:
+    """A picture that lies there."""
+    return File(path, path.read_bytes)
+
+
 def test_a_picture_is_cut_around_its_region(tmp_path: Path) -> None:
     """The bird is in the middle, undistorted; without a region a tall picture is shown whole."""
     image = Image.new("RGB", (1200, 900), (0, 0, 255))
     image.paste((255, 0, 0), (800, 400, 1000, 600))
     path = saved(tmp_path / "a.jpg", image)
     shot = Shot(1, False, 1200, 900, "x", 0.9, Box(800 / 1200, 400 / 900, 200 / 1200, 200 / 900))
-    shown = cut(Best(shot, visit(), path, 1.0), (300, 200))
+    shown = cut(Best(shot, visit(), on(path), 1.0), (300, 200))
     assert shown is not None and shown.size == (300, 200)
     red = [
         (x, y) for x in range(300) for y in range(200) if _is(shown.getpixel((x, y)), (255, 0, 0))
@@ -277,10 +282,13 @@ def test_a_picture_is_cut_around_its_region(tmp_path: Path) -> None:
     tall = Image.new("RGB", (400, 800), (0, 0, 255))
     tall.paste((0, 255, 0), (0, 0, 400, 40))
     path = saved(tmp_path / "b.jpg", tall)
-    shown = cut(Best(Shot(2, False, 400, 800, "x", 0.9, None), visit(), path, 1.0), (300, 200))
+    whole = Best(Shot(2, False, 400, 800, "x", 0.9, None), visit(), on(path), 1.0)
+    shown = cut(whole, (300, 200))
     assert shown is not None and _is(shown.getpixel((150, 3)), (0, 255, 0))
     path.write_bytes(path.read_bytes()[:500])
-    assert cut(Best(Shot(2, False, 400, 800, "x", 0.9, None), visit(), path, 1.0), (9, 6)) is None
+    assert (
+        cut(Best(Shot(2, False, 400, 800, "x", 0.9, None), visit(), on(path), 1.0), (9, 6)) is None
+    )
 
 
 def _is(pixel: object, colour: tuple[int, int, int]) -> bool:
@@ -310,16 +318,6 @@ def told(site: Site) -> Callable[..., Result]:
     return run
 
 
-def repaint(site: Site, media_id: int, image: Image.Image) -> None:
-    """Puts another picture, with metadata, in a frame's file, as large and as old as it was."""
-    path = site.deployment.folder / f"{media_id}.jpg"
-    found = path.stat()
-    data = saved(path, image, 60).read_bytes()
-    assert len(data) <= found.st_size
-    path.write_bytes(data + bytes(found.st_size - len(data)))
-    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
-
-
 def shown_report(root: Path) -> tuple[daily_report.Report, dict[str, Best]]:
     """A report on a red robin, a green sparrow, a blue tit and one whose picture has gone."""
     colours = {ROBIN: (255, 0, 0), SPARROW: (0, 255, 0), BLUE_TIT: (0, 0, 255)}
@@ -328,7 +326,7 @@ def shown_report(root: Path) -> tuple[daily_report.Report, dict[str, Best]]:
     for number, (label, colour) in enumerate(colours.items()):
         path = saved(root / f"{number}.jpg", Image.new("RGB", (600, 400), colour))
         shot = Shot(number, number == 0, 600, 400, label.name, 0.9, None)
-        best[label.name] = Best(shot, visits[number], path, 0.5)
+        best[label.name] = Best(shot, visits[number], on(path), 0.5)
     return report_on(*visits), best
 
 
@@ -356,7 +354,7 @@ def test_who_is_on_top(tmp_path: Path) -> None:
     report = report_on(*(visit(label, confidence=share) for label, share in guests))
     scores = {ROBIN: 0.5, SPARROW: 0.1, UNIDENTIFIED_BIRD: 0.9, SQUIRREL: 0.99}
     best = {
-        label.name: Best(Shot(1, False, 9, 9, "", 1, None), visit(label), tmp_path, score)
+        label.name: Best(Shot(1, False, 9, 9, "", 1, None), visit(label), on(tmp_path), score)
         for label, score in scores.items()
     }
     for expected in (SPARROW, ROBIN, UNIDENTIFIED_BIRD, SQUIRREL):
@@ -366,8 +364,8 @@ def test_who_is_on_top(tmp_path: Path) -> None:
     assert first_shown(report, best) is None
     favorite = Shot(1, True, 9, 9, "", 1, None)
     best = {
-        SPARROW.name: Best(Shot(2, False, 9, 9, "", 1, None), visit(SPARROW), tmp_path, 0.9),
-        SQUIRREL.name: Best(favorite, visit(SQUIRREL), tmp_path, 0.1),
+        SPARROW.name: Best(Shot(2, False, 9, 9, "", 1, None), visit(SPARROW), on(tmp_path), 0.9),
+        SQUIRREL.name: Best(favorite, visit(SQUIRREL), on(tmp_path), 0.1),
     }
     top = first_shown(report, best)
     assert top is not None and top[0].label == SQUIRREL
@@ -415,14 +413,15 @@ def test_the_page_needs_nothing_and_lets_nothing_in(tmp_path: Path) -> None:
     assert "url(" not in html and "http" not in html.replace("http-equiv", "")
 
 
-def test_a_report_of_a_log(site: Site, told: Callable[..., Result]) -> None:
+def test_a_report_of_a_log(tmp_path: Path, site: Site, told: Callable[..., Result]) -> None:
     """A file of each kind, with nothing of the pictures' metadata; a favorite is shown before surer
     shots, and a file that is there stays unless --force is said."""
-    first = site.see(ROBIN, timedelta(minutes=50), 0.6)
+    image = Image.new("RGB", (64, 64), (200, 90, 40))
+    data = saved(tmp_path / "first.jpg", image).read_bytes()
+    first = site.see(ROBIN, timedelta(minutes=50), 0.6, data=data)
     site.see(ROBIN, timedelta(minutes=20), 0.95)
     gone = site.see(SPARROW, timedelta(minutes=30))
     (site.deployment.folder / f"{gone}.jpg").unlink()
-    repaint(site, first, Image.new("RGB", (64, 64), (200, 90, 40)))
     site.see(UNIDENTIFIED_BIRD, timedelta(hours=3), 0.4)
     log = PictureLog.open(site.settings.database)
     with log.writing():
@@ -473,8 +472,9 @@ def test_the_sharpest_of_like_frames_is_shown(tmp_path: Path, site: Site) -> Non
     noise = Image.effect_noise((64, 64), 60).convert("RGB")
     ids = []
     for blur in (2, 0, 3):
-        ids.append(site.see(ROBIN, timedelta(minutes=10)))
-        repaint(site, ids[-1], noise.filter(ImageFilter.GaussianBlur(blur)))
+        image = noise.filter(ImageFilter.GaussianBlur(blur))
+        data = saved(tmp_path / "a.jpg", image, 60).read_bytes()
+        ids.append(site.see(ROBIN, timedelta(minutes=10), data=data))
     assert _best_robin(site).shot.media_id == ids[1]
 
 
@@ -488,6 +488,17 @@ def test_a_favorite_that_is_gone_leaves_its_place(site: Site) -> None:
     assert _best_robin(site).shot.media_id == ids[0]
     (site.deployment.folder / f"{ids[0]}.jpg").write_bytes(b"broken")
     assert _best_robin(site).shot.media_id in ids[1:]
+
+
+def test_another_picture_in_its_place_is_not_shown(site: Site) -> None:
+    """A file as large and as old as the logged one that holds other bytes is passed over."""
+    ids = [site.see(ROBIN, timedelta(minutes=10), share) for share in (0.9, 0.5)]
+    path = site.deployment.folder / f"{ids[0]}.jpg"
+    found, data = path.stat(), bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert _best_robin(site).shot.media_id == ids[1]
 
 
 def _best_robin(site: Site) -> Best:

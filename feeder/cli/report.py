@@ -194,7 +194,7 @@ def _as_json(report: Report, best: dict[str, Best], output: Path | None) -> dict
                 "is_sure": guest.is_sure,
                 "first": guest.news or None,
                 "best_media_id": shot.shot.media_id if shot else None,
-                "picture": shot.path if shot else None,
+                "picture": shot.file.path if shot else None,
                 "visits": [visit_record(visit) for visit in guest.visits],
             }
             for guest in report.guests
