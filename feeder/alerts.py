@@ -13,7 +13,7 @@ from feeder import (
     visit_history,
 )
 from feeder.alert_log import AlertLog
-from feeder.alert_rules import Outcome, Rules, Sort, is_species, judge
+from feeder.alert_rules import Outcome, Rules, Sort, judge
 from feeder.alert_state import TOLD_DAYS, AlertState, Content, Told
 from feeder.alert_timing import TROUBLES, Alert, hold, release
 from feeder.clock import Clock, to_local
@@ -31,7 +31,7 @@ from feeder.tag_log import TagLog
 from feeder.thumbnails import jpeg, made_small
 from feeder.troubles import Trouble, Watch, empty
 from feeder.visit_history import VisitQuery
-from feeder.visits import WINDOW
+from feeder.visits import WINDOW, is_species
 from feeder.vocabulary import Vocabulary
 
 log = logging.getLogger("feeder.alerts")
@@ -200,7 +200,7 @@ class Alerts:
         near = self._log.in_order(since=visit.start - WINDOW, deployment=visit.deployment)
         others = {one.label.name: one.label for one in near}
         others.pop(visit.label.name, None)
-        return any(is_species(label, self._rules) for label in others.values())
+        return any(is_species(label, self._rules.groups or {}) for label in others.values())
 
     def _missed(self) -> list[Visit]:
         """Visits of the last hour: nobody may have been there to tell of them."""

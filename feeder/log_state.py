@@ -15,7 +15,7 @@ from feeder.refill import FeederState
 from feeder.sighting_log import SightingLog
 from feeder.tag_log import TagLog
 from feeder.visit_history import VisitQuery
-from feeder.visits import Groups
+from feeder.visits import Groups, is_species
 
 LOOKED_BACK = timedelta(days=60)
 """How far back a camera's last visit is looked for; that of all cameras is found however old."""
@@ -71,7 +71,7 @@ class StateReader:
             last,
             self._last_at(last),
             dict(Counter(visit.label.name for visit in visits).most_common()),
-            sum(not label.is_any_bird and label.name not in self._groups for label in birds),
+            sum(is_species(label, self._groups) for label in birds),
             self._frames.newest(),
             self._feeder_states(),
         )

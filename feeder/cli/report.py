@@ -15,7 +15,7 @@ from feeder.cli.output import err, examples, note, say, write_json
 from feeder.cli.selection import known_vocabulary, select
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
-from feeder.daily_report import ABSENCE_DAYS, CLEAR, Report, gather
+from feeder.daily_report import CLEAR, Report, gather
 from feeder.earlier import look_back
 from feeder.errors import FeederError
 from feeder.query_terms import NoSuchTime, groups
@@ -23,6 +23,7 @@ from feeder.records import visit_record
 from feeder.shot_log import ShotLog
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery
+from feeder.visit_statistics import ABSENCE
 
 ENDINGS = {".html": "HTML", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
@@ -113,7 +114,7 @@ def report(
             zones.get,
             to_local(now, zone).date(),
             lambda visit: frames.surely(visit.media_ids, visit.label.name, CLEAR),
-            lambda names: look_back(log, names, period, ABSENCE_DAYS, deployment),
+            lambda names: look_back(log, names, period, ABSENCE, deployment),
             alike,
         )
     guests = track(gathered.guests, "looking at pictures", console=err, transient=True)
