@@ -15,19 +15,20 @@ from click.testing import CliRunner, Result
 from PIL import Image, ImageFilter
 from playwright.sync_api import Page as BrowserPage
 
-from feeder import daily_report, report_html, report_period, report_picture, visit_history
-from feeder.best_shots import Best, File, cut, find, framed, sharpness
+from feeder import visit_history
 from feeder.cli import app
-from feeder.daily_report import gather
 from feeder.domain import UNIDENTIFIED_BIRD, Box, Kind, Label, Visit
-from feeder.earlier import Earlier, look_back
 from feeder.errors import FeederError
-from feeder.lettering import Lettering
 from feeder.picture_log import PictureLog
 from feeder.query_terms import NoSuchTime
-from feeder.report_period import Period
-from feeder.report_words import first_shown
-from feeder.shot_log import Shot, ShotLog
+from feeder.report import drawing, gathering, html_page, periods
+from feeder.report.best_shots import Best, File, cut, find, framed, sharpness
+from feeder.report.earlier import Earlier, look_back
+from feeder.report.gathering import gather
+from feeder.report.lettering import Lettering
+from feeder.report.periods import Period
+from feeder.report.shot_log import Shot, ShotLog
+from feeder.report.words import first_shown
 from feeder.sighting_log import SightingLog
 from tests.sightings import ROBIN, SPARROW, SQUIRREL, SightedLog
 from tests.site import BLUE_TIT, Site
@@ -58,7 +59,7 @@ def report_on(
     today: date = DAY.last,
     earlier: Earlier | None = None,
     clear: int = 0,
-) -> daily_report.Report:
+) -> gathering.Report:
     """The report on a period from its visits; before it, every species was there."""
     seen = {one.label.name: period.first - DAYS[1] for one in visits}
     before = earlier or Earlier(seen)
@@ -83,7 +84,7 @@ def report_on(
 def test_the_period(text: str, week: bool, hour: int, first: str, last: str) -> None:
     """Before noon the report is about yesterday; a week is the ISO week around its day."""
     now = datetime(2026, 5, 20, hour, tzinfo=DUBLIN)
-    found = report_period.chosen(text, week=week, now=now, zone=DUBLIN)
+    found = periods.chosen(text, week=week, now=now, zone=DUBLIN)
     assert (str(found.first), str(found.last)) == (first, last)
 
 
@@ -92,8 +93,8 @@ def test_no_period(text: str) -> None:
     """A day that is still to come, or that no clock can show, is refused by name."""
     now = datetime(2026, 5, 20, 13, tzinfo=DUBLIN)
     with pytest.raises(NoSuchTime, match=text):
-        report_period.chosen(text, week=True, now=datetime(2026, 5, 10, tzinfo=DUBLIN), zone=DUBLIN)
-        report_period.chosen(text, week=False, now=now, zone=ZoneInfo("Asia/Tokyo"))
+        periods.chosen(text, week=True, now=datetime(2026, 5, 10, tzinfo=DUBLIN), zone=DUBLIN)
+        periods.chosen(text, week=False, now=now, zone=ZoneInfo("Asia/Tokyo"))
 
 
 def test_a_day_in_which_clocks_change_is_whole() -> None:
@@ -144,7 +145,7 @@ def test_on_the_first_day_nothing_is_news() -> None:
     """When all that the log holds is of the period, everything would be a first."""
     report = report_on(visit(), visit(SPARROW), earlier=Earlier(begins=True))
     assert {one.news for one in report.guests} == {""}
-    assert report_picture.footnotes(report)[0] == "The first day in the log."
+    assert drawing.footnotes(report)[0] == "The first day in the log."
 
 
 def test_what_nobody_is_sure_of_bears_a_question_mark() -> None:
@@ -216,7 +217,7 @@ def test_undated_visits_are_counted_and_said() -> None:
     """A visit whose time nobody vouches for is in no hour."""
     report = report_on(visit(trusted=False))
     assert (report.visits, report.undated, sum(report.by_hour)) == (1, 1, 0)
-    assert report_picture.footnotes(report)[-1].startswith("1 visit is not in the chart")
+    assert drawing.footnotes(report)[-1].startswith("1 visit is not in the chart")
 
 
 def test_a_cut_keeps_shape_and_region() -> None:
@@ -224,7 +225,7 @@ def test_a_cut_keeps_shape_and_region() -> None:
     draw = random.Random(1)
     for _ in range(500):
         picture = draw.randint(40, 4000), draw.randint(40, 4000)
-        size = draw.choice([report_picture.HERO, report_picture.CARD])
+        size = draw.choice([drawing.HERO, drawing.CARD])
         wide, high = draw.uniform(0.02, 1), draw.uniform(0.02, 1)
         region = Box(draw.uniform(0, 1 - wide), draw.uniform(0, 1 - high), wide, high)
         left, top, right, bottom = framed(region, picture, size)
@@ -318,7 +319,7 @@ def told(site: Site) -> Callable[..., Result]:
     return run
 
 
-def shown_report(root: Path) -> tuple[daily_report.Report, dict[str, Best]]:
+def shown_report(root: Path) -> tuple[gathering.Report, dict[str, Best]]:
     """A report on a red robin, a green sparrow, a blue tit and one whose picture has gone."""
     colours = {ROBIN: (255, 0, 0), SPARROW: (0, 255, 0), BLUE_TIT: (0, 0, 255)}
     best = {}
@@ -333,18 +334,18 @@ def shown_report(root: Path) -> tuple[daily_report.Report, dict[str, Best]]:
 def test_the_picture_is_composed(tmp_path: Path) -> None:
     """The favorite is on top, the others below in a row; a gone picture leaves a plain card."""
     report, best = shown_report(tmp_path)
-    image = report_picture.draw(report, best)
-    assert image.width == report_picture.WIDTH and image.info == {}
-    left, wide, high = report_picture.MARGIN, *report_picture.CARD
-    top = report_picture.MARGIN + 150
+    image = drawing.draw(report, best)
+    assert image.width == drawing.WIDTH and image.info == {}
+    left, wide, high = drawing.MARGIN, *drawing.CARD
+    top = drawing.MARGIN + 150
     assert _is(image.getpixel((540, top + 300)), (255, 0, 0))
-    row = top + report_picture.HERO[1] + 84 + high // 2
+    row = top + drawing.HERO[1] + 84 + high // 2
     # Of equal numbers of visits the names decide: "<b>Wren..." is before the others.
-    step = wide + report_picture.GAP
+    step = wide + drawing.GAP
     middles = [image.getpixel((left + wide // 2 + n * step, row + 40)) for n in range(3)]
-    assert middles[0] == report_picture.EMPTY
+    assert middles[0] == drawing.EMPTY
     assert _is(middles[1], (0, 0, 255)) and _is(middles[2], (0, 255, 0))
-    assert image.getpixel((left, top)) == report_picture.PAPER, "corners are round"
+    assert image.getpixel((left, top)) == drawing.PAPER, "corners are round"
 
 
 def test_who_is_on_top(tmp_path: Path) -> None:
@@ -375,7 +376,7 @@ def test_who_is_on_top(tmp_path: Path) -> None:
 def test_the_page_is_for_everybody(tmp_path: Path, page: BrowserPage, scheme: str) -> None:
     """In a real browser, light and dark, axe finds nothing and the policy blocks nothing."""
     report, best = shown_report(tmp_path)
-    (tmp_path / "page.html").write_text(report_html.render(report, best, MORNING), encoding="utf-8")
+    (tmp_path / "page.html").write_text(html_page.render(report, best, MORNING), encoding="utf-8")
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.goto((tmp_path / "page.html").as_uri())
     assert page.locator("img").evaluate_all("all => all.every(one => one.naturalWidth > 100)")
@@ -388,14 +389,14 @@ def test_the_page_is_for_everybody(tmp_path: Path, page: BrowserPage, scheme: st
 def test_nobody_came(tmp_path: Path) -> None:
     """A day without a visit gives a kind page in each form."""
     report = report_on()
-    assert report_picture.draw(report, {}).height > 300
-    assert "Nobody came by." in Page(report_html.render(report, {}, MORNING)).text
+    assert drawing.draw(report, {}).height > 300
+    assert "Nobody came by." in Page(html_page.render(report, {}, MORNING)).text
 
 
 def test_the_page_needs_nothing_and_lets_nothing_in(tmp_path: Path) -> None:
     """Names are text, every picture is inline with a text of its own and without metadata."""
     report, best = shown_report(tmp_path)
-    html = report_html.render(report, best, MORNING)
+    html = html_page.render(report, best, MORNING)
     page = Page(html)
     assert page.text.count(HOSTILE.name) == 1
     assert {tag for tag, _ in page.elements}.isdisjoint({"script", "link", "iframe", "object", "b"})
@@ -435,7 +436,7 @@ def test_a_report_of_a_log(tmp_path: Path, site: Site, told: Callable[..., Resul
         if kind != "HTML":
             with Image.open(output) as image:
                 image.load()
-                assert (image.format, image.width) == (kind, report_picture.WIDTH)
+                assert (image.format, image.width) == (kind, drawing.WIDTH)
                 assert not image.getexif() and "comment" not in image.info
     with pytest.raises(FeederError, match="is there already"):
         told("-o", str(output))

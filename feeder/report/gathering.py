@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from feeder.clock import to_local
 from feeder.domain import Kind, Label, Visit
-from feeder.earlier import Earlier
-from feeder.report_period import Period
+from feeder.report.earlier import Earlier
+from feeder.report.periods import Period
 from feeder.visit_statistics import ABSENCE, DAY, Statistics, days_away, is_first
 from feeder.visits import is_species
 

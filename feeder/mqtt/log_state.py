@@ -10,7 +10,7 @@ from feeder import visit_history
 from feeder.clock import Clock, to_local, to_utc
 from feeder.config import Settings
 from feeder.domain import Kind, Visit
-from feeder.frame_watch import FrameWatch
+from feeder.mqtt.frame_watch import FrameWatch
 from feeder.refill import FeederState
 from feeder.sighting_log import SightingLog
 from feeder.tag_log import TagLog

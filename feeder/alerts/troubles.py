@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from feeder.alert_log import AlertLog
-from feeder.alert_rules import Sort
+from feeder.alerts.alert_log import AlertLog
+from feeder.alerts.rules import Sort
 from feeder.clock import Clock
 from feeder.daemon_link import DaemonLink
 from feeder.log_file import NO_ROOM

@@ -13,12 +13,12 @@ from PIL import Image, ImageFilter, ImageOps
 from feeder import decoder, picture_file
 from feeder.classifier import MAX_PIXELS
 from feeder.config import Settings
-from feeder.daily_report import Guest
 from feeder.domain import Box, Visit
 from feeder.errors import BadFrame, Vanished
 from feeder.picture_log import PictureLog
 from feeder.places import Places
-from feeder.shot_log import Shot, ShotLog
+from feeder.report.gathering import Guest
+from feeder.report.shot_log import Shot, ShotLog
 
 TRIED = 8
 """Pictures of a guest that are looked at, the most promising ones that are there."""

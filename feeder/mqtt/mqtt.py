@@ -7,17 +7,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from feeder import __version__, home_assistant, picture_file, thumbnails
+from feeder import __version__, picture_file, thumbnails
 from feeder.clock import Clock, to_local, utc_text
 from feeder.config import Settings
 from feeder.daemon_link import DaemonLink
 from feeder.domain import Visit
 from feeder.errors import LogbookError
-from feeder.home_assistant import BEGAN, ENDED, OFF, OFFLINE, ON, ONLINE
-from feeder.log_state import LogState, StateReader
 from feeder.log_watch import LogWatch
-from feeder.mqtt_link import BrokerLink, access, is_open_to_others
-from feeder.mqtt_topics import Topics
+from feeder.mqtt import home_assistant
+from feeder.mqtt.broker_link import BrokerLink, access, is_open_to_others
+from feeder.mqtt.home_assistant import BEGAN, ENDED, OFF, OFFLINE, ON, ONLINE
+from feeder.mqtt.log_state import LogState, StateReader
+from feeder.mqtt.topics import Topics
 from feeder.plain_text import plain
 from feeder.records import visit_record
 from feeder.refill import FeederState

@@ -4,32 +4,26 @@ import logging
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from feeder import (
-    alert_targets,
-    alert_words,
-    apprise_service,
-    picture_file,
-    query_terms,
-    visit_history,
-)
-from feeder.alert_log import AlertLog
-from feeder.alert_rules import Outcome, Rules, Sort, judge
-from feeder.alert_state import TOLD_DAYS, AlertState, Content, Told
-from feeder.alert_timing import TROUBLES, Alert, hold, release
+from feeder import picture_file, query_terms, visit_history
+from feeder.alerts import apprise_service, targets, words
+from feeder.alerts.alert_log import AlertLog
+from feeder.alerts.earlier_visits import as_logged, last_before
+from feeder.alerts.outbox import Outbox
+from feeder.alerts.quiet_hours import QuietHours
+from feeder.alerts.rules import Outcome, Rules, Sort, judge
+from feeder.alerts.state import TOLD_DAYS, AlertState, Content, Told
+from feeder.alerts.timing import TROUBLES, Alert, hold, release
+from feeder.alerts.troubles import Trouble, Watch, empty
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
 from feeder.daemon_link import DaemonLink
 from feeder.domain import Visit
-from feeder.earlier_visits import as_logged, last_before
 from feeder.errors import LogbookError
 from feeder.live_visits import SURE
-from feeder.outbox import Outbox
 from feeder.query_terms import groups
-from feeder.quiet_hours import QuietHours
 from feeder.sighting_log import SightingLog
 from feeder.tag_log import TagLog
 from feeder.thumbnails import jpeg, made_small
-from feeder.troubles import Trouble, Watch, empty
 from feeder.visit_history import VisitQuery
 from feeder.visits import WINDOW, is_species
 from feeder.vocabulary import Vocabulary
@@ -120,7 +114,7 @@ class Alerts:
         self._watch = Watch(tuple(self._zones), section.stalled_hours, link, self._clock)
         self.outbox = Outbox(
             self.state,
-            lambda: alert_targets.read(settings),
+            lambda: targets.read(settings),
             lambda media_id: picture(settings, media_id) if section.picture else None,
             apprise_service.send,
             self._clock,
@@ -137,7 +131,7 @@ class Alerts:
 
         Raises ConfigError for a URL or file that means nothing, VocabularyError for such a bird.
         """
-        for target in alert_targets.read(settings):
+        for target in targets.read(settings):
             apprise_service.check(target)
         made = cls(settings, rules_of(settings, vocabulary), link)
         made.outbox.start()
@@ -241,7 +235,7 @@ class Alerts:
         if judged.outcome is not Outcome.TOLD:
             return
         zone = self._zones.get(visit.deployment)
-        alert = alert_words.visit_alert(judged, zone, page_link(self._settings))
+        alert = words.visit_alert(judged, zone, page_link(self._settings))
         with self.state.changing() as content:
             content.told.append(Told.of(visit))
             self._post(content, alert)
@@ -271,7 +265,7 @@ class Alerts:
             content.held = rest
             for alerts, was_quiet in ((of_quiet, True), (of_flood, False)):
                 if alerts:
-                    content.post(*alert_words.digest(alerts, was_quiet), now)
+                    content.post(*words.digest(alerts, was_quiet), now)
                     content.sent.append(now)
         self.outbox.wake()
 
@@ -322,7 +316,7 @@ class Alerts:
             content.held = [one for one in content.held if one not in waiting]
             title = trouble.title if is_so else trouble.over
             if title and not waiting:  # else what was last heard is true again
-                alert = alert_words.trouble_alert(
+                alert = words.trouble_alert(
                     trouble.key if is_so else over,
                     trouble.sort,
                     trouble.camera,
