@@ -17,7 +17,7 @@ from feeder.errors import BundleError, FeederError
 from feeder.inbox import must_poll
 from feeder.log_reader import LogReader
 from feeder.mounts import file_system
-from feeder.mqtt_link import access, is_open_to_others, try_once
+from feeder.mqtt.broker_link import access, is_open_to_others, try_once
 from feeder.opening import open_bundle, open_classifier, open_vocabulary
 from feeder.species_prior import expect
 from feeder.system_time import awaits_synchronisation

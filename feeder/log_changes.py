@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from feeder.clock import parse_utc
-from feeder.log_file import OpenLog, explained
+from feeder.log_file import OpenLog, disk_explained, explained
 
 TOGETHER = timedelta(hours=6)
 """Changed frames less far apart are told as one period."""
@@ -99,7 +99,8 @@ class LogChanges(OpenLog):
                 self._connection.execute("COMMIT")
 
     def _since(self, mark: Mark | None) -> Changes:
-        there = os.stat(self.path)
+        with disk_explained(self.path):  # it may be being restored
+            there = os.stat(self.path)
         file = (there.st_dev, there.st_ino)
         if mark is not None and (mark.file != file or not self._goes_on_from(mark)):
             mark = None

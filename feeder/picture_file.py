@@ -1,12 +1,32 @@
-"""A logged picture's bytes, read only if they are the ones that were logged."""
+"""A logged picture's bytes, read only if they are the ones that were logged.
+
+Whatever leaves this computer, or is shown to others, is read so.
+"""
 
 import hashlib
 import os
 
 from feeder import safe_open
+from feeder.config import Settings
 from feeder.errors import Vanished
-from feeder.picture_log import Picture
+from feeder.picture_log import Picture, PictureLog
 from feeder.places import Found, Places
+
+
+def of_frame(settings: Settings, media_id: int) -> bytes | None:
+    """The bytes of a frame's picture, likewise; None where there is none any more.
+
+    Raises NoSuchFrame for a number that the log has not, LogbookError as the log does.
+    """
+    log = PictureLog.open(settings.database, writable=False)
+    try:
+        (picture,) = log.get([media_id])
+    finally:
+        log.close()
+    try:
+        return read(Places.of(settings), picture)
+    except Vanished:
+        return None
 
 
 def read(places: Places, picture: Picture) -> bytes:

@@ -8,9 +8,6 @@ from datetime import datetime, timedelta
 ATTRIBUTE, EMPTY, FULL = "feeder", "empty", "full"
 """The attribute this is told by, and the two of its values that count."""
 
-REMEMBERED = timedelta(days=14)
-"""What was said longer ago has no part in the state."""
-
 LOOKS = 10
 """Frames that are looked at together."""
 AGREEING = 0.8

@@ -16,6 +16,7 @@ from feeder.clock import parse_utc, utc_text
 from feeder.domain import Tag
 from feeder.log_file import explained
 from feeder.observation_log import WritableLog
+from feeder.refill import ATTRIBUTE, REMEMBERED, FeederState, feeder_state
 
 Flags = npt.NDArray[np.bool_]
 
@@ -106,3 +107,10 @@ class TagLog(WritableLog):
         with explained(self.path):
             rows = self._connection.execute(sql, (deployment, utc_text(since), attribute))
             return [(parse_utc(at), value) for at, value in rows]
+
+    def feeder_states(self, cameras: Iterable[str], now: datetime) -> dict[str, FeederState]:
+        """How the feeder at each of these cameras is; a state where nothing is known, too."""
+        since = now - REMEMBERED
+        return {
+            camera: feeder_state(self.said(ATTRIBUTE, camera, since), now) for camera in cameras
+        }

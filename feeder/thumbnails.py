@@ -17,9 +17,16 @@ EDGE = 240
 def reduced(path: Path, edge: int = EDGE) -> Image.Image | None:
     """The picture at `path` within `edge` x `edge` pixels; None where it cannot be read."""
     try:
-        data = path.read_bytes()
+        return made_small(path.read_bytes(), edge)
+    except OSError:
+        return None
+
+
+def made_small(data: bytes, edge: int = EDGE) -> Image.Image | None:
+    """The picture of these bytes, likewise."""
+    try:
         image = decoder.decode(data, min_edge=edge, max_pixels=MAX_PIXELS).image
-    except (OSError, BadFrame):
+    except BadFrame:
         return None
     image.thumbnail((edge, edge))
     return image

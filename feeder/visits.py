@@ -7,12 +7,12 @@ time, so the newest visits are had without reading older ones. docs/decisions/00
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from feeder.domain import Kind, Label, Sighting, Visit
+from feeder.domain import UNIDENTIFIED_ANIMAL, Kind, Label, Sighting, Visit
 
 WINDOW = timedelta(seconds=120)
 """How far from a sighting others bear on its label."""
@@ -267,6 +267,12 @@ class Settling:
                 break
             near.append(one)
         return near
+
+
+def is_species(label: Label, groups: Collection[str] = ()) -> bool:
+    """Whether it names one species: what was not told apart from others names none."""
+    is_vague = label.is_any_bird or label.name == UNIDENTIFIED_ANIMAL
+    return not is_vague and label.name not in groups
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from feeder import config
 from feeder.config import Settings
 from feeder.daemon_link import DaemonLink
-from feeder.mqtt import Mqtt
+from feeder.mqtt.mqtt import Mqtt
 from tests.broker import Listener, until
 from tests.conftest import FakeClock
 

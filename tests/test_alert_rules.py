@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeder.alert_replay import replay
-from feeder.alert_rules import Outcome, Rules, Sort, judge
-from feeder.alert_state import AlertState, Told
-from feeder.alert_timing import LONGEST, Alert, Held, hold, release
-from feeder.alert_words import LINES, digest, visit_alert
+from feeder.alerts.quiet_hours import QuietHours
+from feeder.alerts.replay import replay
+from feeder.alerts.rules import Outcome, Rules, Sort, judge
+from feeder.alerts.state import AlertState, Told
+from feeder.alerts.timing import LONGEST, Alert, Held, hold, release
+from feeder.alerts.words import LINES, digest, visit_alert
 from feeder.domain import UNIDENTIFIED_ANIMAL, UNIDENTIFIED_BIRD, Kind, Label, Visit
-from feeder.quiet_hours import QuietHours
 from tests.sightings import ROBIN, SPARROW, SQUIRREL
 
 ZONE = ZoneInfo("Europe/Dublin")

@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from feeder import alert_targets, apprise_service, config
-from feeder.alert_targets import Target
-from feeder.alerts import LOOK_SECONDS, Alerts, rules_of
+from feeder import config
+from feeder.alerts import apprise_service, targets
+from feeder.alerts.alerts import LOOK_SECONDS, Alerts, rules_of
+from feeder.alerts.outbox import FIRST_WAIT, GIVE_UP, LONGEST_WAIT
+from feeder.alerts.targets import Target
 from feeder.clock import utc_text
 from feeder.daemon_link import DaemonLink
 from feeder.domain import Label, Tag
 from feeder.errors import ConfigError, VocabularyError
 from feeder.live_visits import LiveVisits
-from feeder.outbox import FIRST_WAIT, GIVE_UP, LONGEST_WAIT
 from tests.conftest import FakeClock
 from tests.feeder_process import FeederProcess
 from tests.receiver import Receiver, receiver
@@ -606,7 +607,7 @@ def test_a_service_that_hangs_holds_up_nobody_who_follows_the_log(
     watched: Callable[..., Watched], phone: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sending is a thread's: visits are followed meanwhile, and the end does not wait for it."""
-    monkeypatch.setattr("feeder.outbox.CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("feeder.alerts.outbox.CLOSE_SECONDS", 0.1)
     phone.hangs = threading.Event()
     feeder = watched(f'{VISIT}\nsend_to = ["{phone.json}?rto=30"]')
     feeder.alerts.outbox.start()
@@ -655,7 +656,7 @@ def test_a_url_that_means_nothing_is_named_without_its_secret(
     (site.root / "bare.txt").write_text("token12345\n", encoding="utf-8")
     feeder = watched(f"send_to = {listed}")
     with pytest.raises(ConfigError) as error:
-        for target in alert_targets.read(feeder.settings):
+        for target in targets.read(feeder.settings):
             apprise_service.check(target)
     assert said in str(error.value)
     assert "token12345" not in str(error.value)

@@ -17,7 +17,9 @@ from feeder import counting, visit_history
 from feeder.clock import utc_text
 from feeder.counting import Terms
 from feeder.domain import ObservationType
+from feeder.errors import LogUnavailable
 from feeder.judgement_log import JudgementLog, What
+from feeder.log_changes import LogChanges
 from feeder.picture_log import PictureLog
 from feeder.sighting_log import SightingLog
 from feeder.tally import Tally
@@ -221,6 +223,14 @@ def test_another_log_is_counted_afresh(counted: Counted, tmp_path: Path) -> None
     counted.made.count = 1
     counted.assert_equal()
     assert [one.label for one in counted.tally.totals()] == [ROBIN]
+
+
+def test_a_log_that_goes_away_meanwhile_is_waited_for(counted: Counted, tmp_path: Path) -> None:
+    """While it is being restored nothing ends, it cannot be read for now."""
+    with LogChanges(counted.log.path) as changes:
+        counted.log.path.rename(tmp_path / "aside.db")
+        with pytest.raises(LogUnavailable):
+            changes.since(None)
 
 
 def test_other_terms_count_afresh(counted: Counted) -> None:

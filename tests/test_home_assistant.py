@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from feeder.home_assistant import announcement, discovery_topic, without
-from feeder.mqtt_topics import Topics, slug
+from feeder.mqtt.home_assistant import announcement, discovery_topic, without
+from feeder.mqtt.topics import Topics, slug
 
 ENTITY = {"platform", "unique_id", "name", "icon", "entity_category", "device_class"}
 DOCUMENTED = {

@@ -91,6 +91,18 @@ def test_nothing_is_changed_by_looking(locked: Asker, site: Site) -> None:
         assert log.execute("PRAGMA data_version").fetchone() == (before,)
 
 
+def test_head_is_answered_as_get_without_a_body(locked: Asker) -> None:
+    """Of every route that GET knows: the status, what it is and how long, and nothing more."""
+    for method, path in routes(locked.app):
+        if method != "GET":
+            continue
+        whole = locked.get(filled(path), {**BASIC, **BROWSER})
+        head = locked.ask("HEAD", filled(path), {**BASIC, **BROWSER})
+        assert (head.status, head.body) == (whole.status, b""), path
+        for name in ("content-type", "content-length", "location"):
+            assert head.headers.get(name) == whole.headers.get(name), (path, name)
+
+
 def test_every_answer_bears_the_headers(locked: Asker) -> None:
     """Pages, pictures, refusals and errors let nothing else in, and name no software."""
 

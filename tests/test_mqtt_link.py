@@ -10,7 +10,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from feeder import config
 from feeder.doctor import examine
 from feeder.errors import ConfigError
-from feeder.mqtt_link import client_id
+from feeder.mqtt.broker_link import client_id
 from tests.announcing import Told, configured, told
 from tests.broker import (
     PASSWORD,

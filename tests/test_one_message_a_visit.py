@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feeder import config
-from feeder.alert_rules import Rules, Sort
-from feeder.alerts import Alerts
+from feeder.alerts.alerts import Alerts
+from feeder.alerts.rules import Rules, Sort
 from feeder.domain import UNIDENTIFIED_BIRD
 from feeder.live_visits import LiveVisits
 from feeder.sighting_log import SightingLog

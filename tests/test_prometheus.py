@@ -27,10 +27,10 @@ from feeder.correction_log import CorrectionLog
 from feeder.corrections import Answer
 from feeder.daemon_link import DaemonLink
 from feeder.domain import Kind, Label, Tag
+from feeder.frame_counts import FrameCountLog, FrameCounts
 from feeder.judgement_log import JudgementLog
 from feeder.log_file import OpenLog
 from feeder.logbook import Logbook
-from feeder.tally_log import Tally, TallyLog
 from feeder.web import metric_families
 from feeder.web.app import create_app
 from feeder.web.desk import Desk
@@ -143,7 +143,7 @@ def test_a_long_history_is_counted_by_and_by(
     tmp_path: Path, site: Site, scraped: Scraped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No scrape takes long, and no counter is shown before it is whole: it would seem to leap."""
-    monkeypatch.setattr("feeder.tally_log.STEP", 2)
+    monkeypatch.setattr("feeder.frame_counts.STEP", 2)
     monkeypatch.setattr(metric_families, "COUNT_SECONDS", 0.0)
     for _ in range(5):
         site.see(ROBIN)
@@ -155,15 +155,15 @@ def test_a_long_history_is_counted_by_and_by(
 def test_counting_on_is_counting_anew(tmp_path: Path) -> None:
     """Frames that come between looks are counted once, whatever the steps."""
     log = SightedLog(tmp_path / "feeder.db")
-    kept = Tally()
-    with TallyLog(log.path) as tallies:
+    kept = FrameCounts()
+    with FrameCountLog(log.path) as counts:
         for number in range(20):
             log.see(number * 60.0, [ROBIN, SPARROW, None][number % 3], camera="ab"[number % 2])
             if number % 7 == 0:
-                tallies.count_on(kept, 9.0, Clock())
-        tallies.count_on(kept, 9.0, Clock())
-        anew = Tally()
-        tallies.count_on(anew, 9.0, Clock())
+                counts.count_on(kept, 9.0, Clock())
+        counts.count_on(kept, 9.0, Clock())
+        anew = FrameCounts()
+        counts.count_on(anew, 9.0, Clock())
     log.logbook.close()
     assert kept == anew
     assert sum(kept.frames.values()) == 20

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeder.quiet_hours import QuietHours
+from feeder.alerts.quiet_hours import QuietHours
 
 BERLIN = ZoneInfo("Europe/Berlin")
 """Clocks go forward on 2026-03-29 at 02:00 and back on 2026-10-25 at 03:00."""

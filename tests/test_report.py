@@ -15,19 +15,20 @@ from click.testing import CliRunner, Result
 from PIL import Image, ImageFilter
 from playwright.sync_api import Page as BrowserPage
 
-from feeder import daily_report, report_html, report_period, report_picture, visit_history
-from feeder.best_shots import Best, cut, find, framed, sharpness
+from feeder import visit_history
 from feeder.cli import app
-from feeder.daily_report import gather
 from feeder.domain import UNIDENTIFIED_BIRD, Box, Kind, Label, Visit
-from feeder.earlier import Earlier, look_back
 from feeder.errors import FeederError
-from feeder.lettering import Lettering
 from feeder.picture_log import PictureLog
 from feeder.query_terms import NoSuchTime
-from feeder.report_period import Period
-from feeder.report_words import first_shown
-from feeder.shot_log import Shot, ShotLog
+from feeder.report import drawing, gathering, html_page, periods
+from feeder.report.best_shots import Best, File, cut, find, framed, sharpness
+from feeder.report.earlier import Earlier, look_back
+from feeder.report.gathering import gather
+from feeder.report.lettering import Lettering
+from feeder.report.periods import Period
+from feeder.report.shot_log import Shot, ShotLog
+from feeder.report.words import first_shown
 from feeder.sighting_log import SightingLog
 from tests.sightings import ROBIN, SPARROW, SQUIRREL, SightedLog
 from tests.site import BLUE_TIT, Site
@@ -58,7 +59,7 @@ def report_on(
     today: date = DAY.last,
     earlier: Earlier | None = None,
     clear: int = 0,
-) -> daily_report.Report:
+) -> gathering.Report:
     """The report on a period from its visits; before it, every species was there."""
     seen = {one.label.name: period.first - DAYS[1] for one in visits}
     before = earlier or Earlier(seen)
@@ -83,7 +84,7 @@ def report_on(
 def test_the_period(text: str, week: bool, hour: int, first: str, last: str) -> None:
     """Before noon the report is about yesterday; a week is the ISO week around its day."""
     now = datetime(2026, 5, 20, hour, tzinfo=DUBLIN)
-    found = report_period.chosen(text, week=week, now=now, zone=DUBLIN)
+    found = periods.chosen(text, week=week, now=now, zone=DUBLIN)
     assert (str(found.first), str(found.last)) == (first, last)
 
 
@@ -92,8 +93,8 @@ def test_no_period(text: str) -> None:
     """A day that is still to come, or that no clock can show, is refused by name."""
     now = datetime(2026, 5, 20, 13, tzinfo=DUBLIN)
     with pytest.raises(NoSuchTime, match=text):
-        report_period.chosen(text, week=True, now=datetime(2026, 5, 10, tzinfo=DUBLIN), zone=DUBLIN)
-        report_period.chosen(text, week=False, now=now, zone=ZoneInfo("Asia/Tokyo"))
+        periods.chosen(text, week=True, now=datetime(2026, 5, 10, tzinfo=DUBLIN), zone=DUBLIN)
+        periods.chosen(text, week=False, now=now, zone=ZoneInfo("Asia/Tokyo"))
 
 
 def test_a_day_in_which_clocks_change_is_whole() -> None:
@@ -144,7 +145,7 @@ def test_on_the_first_day_nothing_is_news() -> None:
     """When all that the log holds is of the period, everything would be a first."""
     report = report_on(visit(), visit(SPARROW), earlier=Earlier(begins=True))
     assert {one.news for one in report.guests} == {""}
-    assert report_picture.footnotes(report)[0] == "The first day in the log."
+    assert drawing.footnotes(report)[0] == "The first day in the log."
 
 
 def test_what_nobody_is_sure_of_bears_a_question_mark() -> None:
@@ -216,7 +217,7 @@ def test_undated_visits_are_counted_and_said() -> None:
     """A visit whose time nobody vouches for is in no hour."""
     report = report_on(visit(trusted=False))
     assert (report.visits, report.undated, sum(report.by_hour)) == (1, 1, 0)
-    assert report_picture.footnotes(report)[-1].startswith("1 visit is not in the chart")
+    assert drawing.footnotes(report)[-1].startswith("1 visit is not in the chart")
 
 
 def test_a_cut_keeps_shape_and_region() -> None:
@@ -224,7 +225,7 @@ def test_a_cut_keeps_shape_and_region() -> None:
     draw = random.Random(1)
     for _ in range(500):
         picture = draw.randint(40, 4000), draw.randint(40, 4000)
-        size = draw.choice([report_picture.HERO, report_picture.CARD])
+        size = draw.choice([drawing.HERO, drawing.CARD])
         wide, high = draw.uniform(0.02, 1), draw.uniform(0.02, 1)
         region = Box(draw.uniform(0, 1 - wide), draw.uniform(0, 1 - high), wide, high)
         left, top, right, bottom = framed(region, picture, size)
@@ -259,13 +260,18 @@ def saved(path: Path, image: Image.Image, quality: int = 95) -> Path:
     return path
 
 
+def on(path: Path) -> File:
+    """A picture that lies there."""
+    return File(path, path.read_bytes)
+
+
 def test_a_picture_is_cut_around_its_region(tmp_path: Path) -> None:
     """The bird is in the middle, undistorted; without a region a tall picture is shown whole."""
     image = Image.new("RGB", (1200, 900), (0, 0, 255))
     image.paste((255, 0, 0), (800, 400, 1000, 600))
     path = saved(tmp_path / "a.jpg", image)
     shot = Shot(1, False, 1200, 900, "x", 0.9, Box(800 / 1200, 400 / 900, 200 / 1200, 200 / 900))
-    shown = cut(Best(shot, visit(), path, 1.0), (300, 200))
+    shown = cut(Best(shot, visit(), on(path), 1.0), (300, 200))
     assert shown is not None and shown.size == (300, 200)
     red = [
         (x, y) for x in range(300) for y in range(200) if _is(shown.getpixel((x, y)), (255, 0, 0))
@@ -277,10 +283,13 @@ def test_a_picture_is_cut_around_its_region(tmp_path: Path) -> None:
     tall = Image.new("RGB", (400, 800), (0, 0, 255))
     tall.paste((0, 255, 0), (0, 0, 400, 40))
     path = saved(tmp_path / "b.jpg", tall)
-    shown = cut(Best(Shot(2, False, 400, 800, "x", 0.9, None), visit(), path, 1.0), (300, 200))
+    whole = Best(Shot(2, False, 400, 800, "x", 0.9, None), visit(), on(path), 1.0)
+    shown = cut(whole, (300, 200))
     assert shown is not None and _is(shown.getpixel((150, 3)), (0, 255, 0))
     path.write_bytes(path.read_bytes()[:500])
-    assert cut(Best(Shot(2, False, 400, 800, "x", 0.9, None), visit(), path, 1.0), (9, 6)) is None
+    assert (
+        cut(Best(Shot(2, False, 400, 800, "x", 0.9, None), visit(), on(path), 1.0), (9, 6)) is None
+    )
 
 
 def _is(pixel: object, colour: tuple[int, int, int]) -> bool:
@@ -310,17 +319,7 @@ def told(site: Site) -> Callable[..., Result]:
     return run
 
 
-def repaint(site: Site, media_id: int, image: Image.Image) -> None:
-    """Puts another picture, with metadata, in a frame's file, as large and as old as it was."""
-    path = site.deployment.folder / f"{media_id}.jpg"
-    found = path.stat()
-    data = saved(path, image, 60).read_bytes()
-    assert len(data) <= found.st_size
-    path.write_bytes(data + bytes(found.st_size - len(data)))
-    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
-
-
-def shown_report(root: Path) -> tuple[daily_report.Report, dict[str, Best]]:
+def shown_report(root: Path) -> tuple[gathering.Report, dict[str, Best]]:
     """A report on a red robin, a green sparrow, a blue tit and one whose picture has gone."""
     colours = {ROBIN: (255, 0, 0), SPARROW: (0, 255, 0), BLUE_TIT: (0, 0, 255)}
     best = {}
@@ -328,25 +327,25 @@ def shown_report(root: Path) -> tuple[daily_report.Report, dict[str, Best]]:
     for number, (label, colour) in enumerate(colours.items()):
         path = saved(root / f"{number}.jpg", Image.new("RGB", (600, 400), colour))
         shot = Shot(number, number == 0, 600, 400, label.name, 0.9, None)
-        best[label.name] = Best(shot, visits[number], path, 0.5)
+        best[label.name] = Best(shot, visits[number], on(path), 0.5)
     return report_on(*visits), best
 
 
 def test_the_picture_is_composed(tmp_path: Path) -> None:
     """The favorite is on top, the others below in a row; a gone picture leaves a plain card."""
     report, best = shown_report(tmp_path)
-    image = report_picture.draw(report, best)
-    assert image.width == report_picture.WIDTH and image.info == {}
-    left, wide, high = report_picture.MARGIN, *report_picture.CARD
-    top = report_picture.MARGIN + 150
+    image = drawing.draw(report, best)
+    assert image.width == drawing.WIDTH and image.info == {}
+    left, wide, high = drawing.MARGIN, *drawing.CARD
+    top = drawing.MARGIN + 150
     assert _is(image.getpixel((540, top + 300)), (255, 0, 0))
-    row = top + report_picture.HERO[1] + 84 + high // 2
+    row = top + drawing.HERO[1] + 84 + high // 2
     # Of equal numbers of visits the names decide: "<b>Wren..." is before the others.
-    step = wide + report_picture.GAP
+    step = wide + drawing.GAP
     middles = [image.getpixel((left + wide // 2 + n * step, row + 40)) for n in range(3)]
-    assert middles[0] == report_picture.EMPTY
+    assert middles[0] == drawing.EMPTY
     assert _is(middles[1], (0, 0, 255)) and _is(middles[2], (0, 255, 0))
-    assert image.getpixel((left, top)) == report_picture.PAPER, "corners are round"
+    assert image.getpixel((left, top)) == drawing.PAPER, "corners are round"
 
 
 def test_who_is_on_top(tmp_path: Path) -> None:
@@ -356,7 +355,7 @@ def test_who_is_on_top(tmp_path: Path) -> None:
     report = report_on(*(visit(label, confidence=share) for label, share in guests))
     scores = {ROBIN: 0.5, SPARROW: 0.1, UNIDENTIFIED_BIRD: 0.9, SQUIRREL: 0.99}
     best = {
-        label.name: Best(Shot(1, False, 9, 9, "", 1, None), visit(label), tmp_path, score)
+        label.name: Best(Shot(1, False, 9, 9, "", 1, None), visit(label), on(tmp_path), score)
         for label, score in scores.items()
     }
     for expected in (SPARROW, ROBIN, UNIDENTIFIED_BIRD, SQUIRREL):
@@ -366,8 +365,8 @@ def test_who_is_on_top(tmp_path: Path) -> None:
     assert first_shown(report, best) is None
     favorite = Shot(1, True, 9, 9, "", 1, None)
     best = {
-        SPARROW.name: Best(Shot(2, False, 9, 9, "", 1, None), visit(SPARROW), tmp_path, 0.9),
-        SQUIRREL.name: Best(favorite, visit(SQUIRREL), tmp_path, 0.1),
+        SPARROW.name: Best(Shot(2, False, 9, 9, "", 1, None), visit(SPARROW), on(tmp_path), 0.9),
+        SQUIRREL.name: Best(favorite, visit(SQUIRREL), on(tmp_path), 0.1),
     }
     top = first_shown(report, best)
     assert top is not None and top[0].label == SQUIRREL
@@ -377,7 +376,7 @@ def test_who_is_on_top(tmp_path: Path) -> None:
 def test_the_page_is_for_everybody(tmp_path: Path, page: BrowserPage, scheme: str) -> None:
     """In a real browser, light and dark, axe finds nothing and the policy blocks nothing."""
     report, best = shown_report(tmp_path)
-    (tmp_path / "page.html").write_text(report_html.render(report, best, MORNING), encoding="utf-8")
+    (tmp_path / "page.html").write_text(html_page.render(report, best, MORNING), encoding="utf-8")
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.goto((tmp_path / "page.html").as_uri())
     assert page.locator("img").evaluate_all("all => all.every(one => one.naturalWidth > 100)")
@@ -390,14 +389,14 @@ def test_the_page_is_for_everybody(tmp_path: Path, page: BrowserPage, scheme: st
 def test_nobody_came(tmp_path: Path) -> None:
     """A day without a visit gives a kind page in each form."""
     report = report_on()
-    assert report_picture.draw(report, {}).height > 300
-    assert "Nobody came by." in Page(report_html.render(report, {}, MORNING)).text
+    assert drawing.draw(report, {}).height > 300
+    assert "Nobody came by." in Page(html_page.render(report, {}, MORNING)).text
 
 
 def test_the_page_needs_nothing_and_lets_nothing_in(tmp_path: Path) -> None:
     """Names are text, every picture is inline with a text of its own and without metadata."""
     report, best = shown_report(tmp_path)
-    html = report_html.render(report, best, MORNING)
+    html = html_page.render(report, best, MORNING)
     page = Page(html)
     assert page.text.count(HOSTILE.name) == 1
     assert {tag for tag, _ in page.elements}.isdisjoint({"script", "link", "iframe", "object", "b"})
@@ -415,14 +414,15 @@ def test_the_page_needs_nothing_and_lets_nothing_in(tmp_path: Path) -> None:
     assert "url(" not in html and "http" not in html.replace("http-equiv", "")
 
 
-def test_a_report_of_a_log(site: Site, told: Callable[..., Result]) -> None:
+def test_a_report_of_a_log(tmp_path: Path, site: Site, told: Callable[..., Result]) -> None:
     """A file of each kind, with nothing of the pictures' metadata; a favorite is shown before surer
     shots, and a file that is there stays unless --force is said."""
-    first = site.see(ROBIN, timedelta(minutes=50), 0.6)
+    image = Image.new("RGB", (64, 64), (200, 90, 40))
+    data = saved(tmp_path / "first.jpg", image).read_bytes()
+    first = site.see(ROBIN, timedelta(minutes=50), 0.6, data=data)
     site.see(ROBIN, timedelta(minutes=20), 0.95)
     gone = site.see(SPARROW, timedelta(minutes=30))
     (site.deployment.folder / f"{gone}.jpg").unlink()
-    repaint(site, first, Image.new("RGB", (64, 64), (200, 90, 40)))
     site.see(UNIDENTIFIED_BIRD, timedelta(hours=3), 0.4)
     log = PictureLog.open(site.settings.database)
     with log.writing():
@@ -436,7 +436,7 @@ def test_a_report_of_a_log(site: Site, told: Callable[..., Result]) -> None:
         if kind != "HTML":
             with Image.open(output) as image:
                 image.load()
-                assert (image.format, image.width) == (kind, report_picture.WIDTH)
+                assert (image.format, image.width) == (kind, drawing.WIDTH)
                 assert not image.getexif() and "comment" not in image.info
     with pytest.raises(FeederError, match="is there already"):
         told("-o", str(output))
@@ -473,8 +473,9 @@ def test_the_sharpest_of_like_frames_is_shown(tmp_path: Path, site: Site) -> Non
     noise = Image.effect_noise((64, 64), 60).convert("RGB")
     ids = []
     for blur in (2, 0, 3):
-        ids.append(site.see(ROBIN, timedelta(minutes=10)))
-        repaint(site, ids[-1], noise.filter(ImageFilter.GaussianBlur(blur)))
+        image = noise.filter(ImageFilter.GaussianBlur(blur))
+        data = saved(tmp_path / "a.jpg", image, 60).read_bytes()
+        ids.append(site.see(ROBIN, timedelta(minutes=10), data=data))
     assert _best_robin(site).shot.media_id == ids[1]
 
 
@@ -488,6 +489,17 @@ def test_a_favorite_that_is_gone_leaves_its_place(site: Site) -> None:
     assert _best_robin(site).shot.media_id == ids[0]
     (site.deployment.folder / f"{ids[0]}.jpg").write_bytes(b"broken")
     assert _best_robin(site).shot.media_id in ids[1:]
+
+
+def test_another_picture_in_its_place_is_not_shown(site: Site) -> None:
+    """A file as large and as old as the logged one that holds other bytes is passed over."""
+    ids = [site.see(ROBIN, timedelta(minutes=10), share) for share in (0.9, 0.5)]
+    path = site.deployment.folder / f"{ids[0]}.jpg"
+    found, data = path.stat(), bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert _best_robin(site).shot.media_id == ids[1]
 
 
 def _best_robin(site: Site) -> Best:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, Sighting, Visit
+from feeder.domain import UNIDENTIFIED_ANIMAL, UNIDENTIFIED_BIRD, Kind, Label, Sighting, Visit
 from feeder.visit_tracker import Tracker
-from feeder.visits import in_order, visits, when
+from feeder.visits import in_order, is_species, visits, when
 
 START = datetime(2026, 5, 1, 6, 30, tzinfo=UTC)
 GAP = timedelta(minutes=5)
@@ -361,3 +361,10 @@ def test_a_misreading_anywhere_inside_splits_nothing(
             else seen(number, at=at, sparrow=0.04)
         )
     assert found(history) == [("European Robin", len(steps))]
+
+
+def test_what_was_not_told_apart_is_no_species() -> None:
+    """Neither birds and animals of whatever species are one, nor look-alikes."""
+    animal = Label(UNIDENTIFIED_ANIMAL, Kind.MAMMAL)
+    assert is_species(ROBIN) and not is_species(UNIDENTIFIED_BIRD) and not is_species(animal)
+    assert not is_species(ROBIN, {ROBIN.name: frozenset()})

@@ -275,3 +275,16 @@ def test_a_bird_nobody_told_apart_is_no_species(
         "unidentified bird"
     ]
     assert "unidentified bird" not in {one["label"] for one in found["first"]}
+
+
+@pytest.mark.parametrize("command", ["visits", "sightings"])
+def test_a_spreadsheet_computes_no_name(
+    command: str, feeder: Callable[..., Result], log: SightedLog
+) -> None:
+    """A label that reads like a formula is marked as text in CSV, as in every export."""
+    later = SightedLog(log.path, zone="America/New_York")
+    later.count = 10
+    later.see(EVENING + timedelta(days=1), Label('=HYPERLINK("x")', Kind.BIRD), 0.9)
+    later.logbook.close()
+    rows = csv.DictReader(io.StringIO(feeder(command, "--csv").stdout))
+    assert '\'=HYPERLINK("x")' in {row["label"] for row in rows}

@@ -6,6 +6,7 @@ import pytest
 from fastapi import Request
 
 from feeder.web.limits import MOST_ADDRESSES, RATES, SMALL_BODY, Buckets, Rate, network
+from feeder.web.words import code
 from tests.conftest import FakeClock
 from tests.site import Site
 from tests.web_app import HERE, Answer, Asker, asked
@@ -142,3 +143,9 @@ def test_a_body_that_stands_still_is_given_up(site: Site, monkeypatch: pytest.Mo
         take_bodies(ask)
         answer = ask.ask("POST", "/taken", MULTIPART, [b"1", b""], stands_still=True)
         assert answer.status == 408
+
+
+def test_what_is_code_in_a_sentence_is_set_as_code() -> None:
+    """A page shows no backticks; what stands between them is escaped like everything else."""
+    assert code("Set `a <b>` & go") == "Set <code>a &lt;b&gt;</code> &amp; go"
+    assert code("a ` alone") == "a ` alone"

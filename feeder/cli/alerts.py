@@ -6,16 +6,17 @@ from typing import Any
 
 import click
 
-from feeder import alert_targets, apprise_service, config, visit_history
-from feeder.alert_log import AlertLog
-from feeder.alert_replay import Replayed, replay
-from feeder.alert_rules import Outcome, Rules, Sort
-from feeder.alerts import quiet_hours, rules_of
+from feeder import config, visit_history
+from feeder.alerts import apprise_service, targets
+from feeder.alerts.alert_log import AlertLog
+from feeder.alerts.alerts import quiet_hours, rules_of
+from feeder.alerts.earlier_visits import last_before
+from feeder.alerts.replay import Replayed, replay
+from feeder.alerts.rules import Outcome, Rules, Sort
 from feeder.cli.output import examples, local, note, percent, table, write_json
 from feeder.cli.selection import Selection, known_vocabulary, select, selecting
 from feeder.config import Settings
 from feeder.domain import Visit
-from feeder.earlier_visits import last_before
 from feeder.errors import FeederError
 from feeder.records import visit_record
 from feeder.sighting_log import SightingLog
@@ -42,15 +43,15 @@ def test(path: Path, as_json: bool) -> None:
     Of a URL, which holds a secret, no more is shown than its place and the service's name.
     """
     settings = config.load(path)
-    targets = alert_targets.read(settings)
-    if not targets:
+    services = targets.read(settings)
+    if not services:
         raise FeederError(
             "Nobody is to be told.", 'Set `send_to` under [alerts]: ["ntfy://a-topic-of-yours"].'
         )
-    for target in targets:
+    for target in services:
         apprise_service.check(target)
     found: list[dict[str, Any]] = []
-    for target in targets:
+    for target in services:
         said = apprise_service.send(target, TITLE, BODY)
         found.append({"service": target.name, "is_sent": not said, "reason": said or None})
     if as_json:

@@ -11,7 +11,7 @@ import click
 from filelock import FileLock, Timeout
 
 from feeder import config
-from feeder.alerts import Alerts
+from feeder.alerts.alerts import Alerts
 from feeder.announcer import Announcer
 from feeder.cli.attached import attached_option, link_to_daemon
 from feeder.cli.output import examples
@@ -23,7 +23,7 @@ from feeder.domain import Visit
 from feeder.errors import FeederError, LogbookError
 from feeder.live_visits import LiveVisits
 from feeder.log_watch import LogWatch
-from feeder.mqtt import Mqtt
+from feeder.mqtt.mqtt import Mqtt
 from feeder.query_terms import groups
 from feeder.visit_memory import VisitMemory
 from feeder.visits import Groups

@@ -21,7 +21,6 @@ from feeder.refill import FeederState
 from feeder.retag import retag
 from feeder.tag_log import TagLog
 from feeder.tagging import Tagger
-from feeder.troubles import feeder_states
 
 
 @click.group(
@@ -216,7 +215,7 @@ def status(path: Path, as_json: bool) -> None:
     settings = config.load(path)
     now = Clock().now()
     with TagLog(settings.database) as log:
-        states = feeder_states(log, [one.name for one in settings.deployments], now)
+        states = log.feeder_states([one.name for one in settings.deployments], now)
     if as_json:
         write_json([feeder_record(name, at) for name, at in states.items()])
         return

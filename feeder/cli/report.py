@@ -9,20 +9,22 @@ from typing import Any
 import click
 from rich.progress import track
 
-from feeder import best_shots, config, report_html, report_period, report_picture, visit_history
-from feeder.best_shots import Best
+from feeder import config, visit_history
 from feeder.cli.output import err, examples, note, say, write_json
 from feeder.cli.selection import known_vocabulary, select
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
-from feeder.daily_report import ABSENCE_DAYS, CLEAR, Report, gather
-from feeder.earlier import look_back
 from feeder.errors import FeederError
 from feeder.query_terms import NoSuchTime, groups
 from feeder.records import visit_record
-from feeder.shot_log import ShotLog
+from feeder.report import best_shots, drawing, html_page, periods
+from feeder.report.best_shots import Best
+from feeder.report.earlier import look_back
+from feeder.report.gathering import CLEAR, Report, gather
+from feeder.report.shot_log import ShotLog
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery
+from feeder.visit_statistics import ABSENCE
 
 ENDINGS = {".html": "HTML", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
@@ -94,7 +96,7 @@ def report(
     zone = zones[deployment or settings.deployments[0].name]
     now = Clock().now()
     try:
-        period = report_period.chosen(week or day or "", week=week is not None, now=now, zone=zone)
+        period = periods.chosen(week or day or "", week=week is not None, now=now, zone=zone)
     except NoSuchTime as error:
         option = "--day" if week is None else "--week"
         raise click.BadParameter(str(error), param_hint=option) from None
@@ -113,7 +115,7 @@ def report(
             zones.get,
             to_local(now, zone).date(),
             lambda visit: frames.surely(visit.media_ids, visit.label.name, CLEAR),
-            lambda names: look_back(log, names, period, ABSENCE_DAYS, deployment),
+            lambda names: look_back(log, names, period, ABSENCE, deployment),
             alike,
         )
     guests = track(gathered.guests, "looking at pictures", console=err, transient=True)
@@ -143,10 +145,10 @@ def _check(output: Path, force: bool) -> None:
 def _page(output: Path, report: Report, best: dict[str, Best]) -> bytes:
     kind = ENDINGS[output.suffix.lower()]
     if kind == "HTML":
-        page = report_html.render(report, best, Clock().now())
+        page = html_page.render(report, best, Clock().now())
         return page.encode(errors="backslashreplace")
     written = io.BytesIO()
-    image = report_picture.draw(report, best)
+    image = drawing.draw(report, best)
     image.save(written, kind, optimize=True, **({"quality": 90} if kind == "JPEG" else {}))
     return written.getvalue()
 
@@ -194,7 +196,7 @@ def _as_json(report: Report, best: dict[str, Best], output: Path | None) -> dict
                 "is_sure": guest.is_sure,
                 "first": guest.news or None,
                 "best_media_id": shot.shot.media_id if shot else None,
-                "picture": shot.path if shot else None,
+                "picture": shot.file.path if shot else None,
                 "visits": [visit_record(visit) for visit in guest.visits],
             }
             for guest in report.guests

@@ -139,12 +139,17 @@ def _others(prediction: Prediction) -> str:
 
 
 class _KeyValues(logging.Formatter):
-    """`level=info part=feeder.inbox event="garden: watching /cam"`, for people and for grep."""
+    """`level=info part=feeder.inbox event="garden: watching /cam"`, for people and for grep.
+
+    Where a mistake in the program is told, its traceback follows, each line set in.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         # A file's name may hold what moves a terminal's cursor, and bytes that are no text.
-        event = plain(json.dumps(record.getMessage(), ensure_ascii=False))
-        return f"level={record.levelname.lower()} part={record.name} event={event}"
+        event = plain(json.dumps(record.getMessage().rstrip(), ensure_ascii=False))
+        line = f"level={record.levelname.lower()} part={record.name} event={event}"
+        trace = self.formatException(record.exc_info) if record.exc_info else ""
+        return "\n".join([line, *(f"  {plain(one)}" for one in trace.splitlines())])
 
 
 def to_journal() -> bool:

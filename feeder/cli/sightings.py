@@ -15,6 +15,7 @@ from feeder.cli.output import examples, local, percent, table, write_json
 from feeder.cli.selection import known_vocabulary, peeked, select, selecting, writing
 from feeder.clock import utc_text
 from feeder.config import Settings
+from feeder.exports.cells import cell
 from feeder.log_reader import LogReader, Query
 from feeder.log_records import frame_record
 from feeder.places import where
@@ -90,7 +91,7 @@ def sightings(
             if not columns:
                 columns = list(row)
                 writer.writerow(columns)
-            writer.writerow(row.values())
+            writer.writerow(map(cell, row.values()))
     elif every_frame:
         table(
             ("id", "time", "verdict", "camera", "file", "why"),

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from feeder.query_terms import groups
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery
 from feeder.visit_statistics import ABSENCE, DAY, Arrival, First, Statistics
+from feeder.visits import is_species
 
 DAYS = 31
 WEEKS = 26
@@ -92,7 +94,7 @@ def stats(
         counted,
         today=to_local(end, zone).date(),
         absence=absence,
-        is_species=lambda label: not label.is_any_bird and label.name not in alike,
+        is_species=partial(is_species, groups=alike),
     )
     if as_json:
         write_json(report.as_json())

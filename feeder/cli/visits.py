@@ -12,6 +12,7 @@ from feeder.cli.output import examples, lasted, local, percent, table, write_jso
 from feeder.cli.selection import known_vocabulary, peeked, select, selecting, writing
 from feeder.clock import utc_text
 from feeder.domain import Visit
+from feeder.exports.cells import cell
 from feeder.query_terms import groups
 from feeder.records import visit_record
 from feeder.sighting_log import SightingLog
@@ -92,4 +93,4 @@ def _write_csv(visits: Iterator[Visit]) -> None:
         if not columns:
             columns = list(row)
             writer.writerow(columns)
-        writer.writerow(row.values())
+        writer.writerow(map(cell, row.values()))

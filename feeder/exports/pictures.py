@@ -3,15 +3,13 @@
 A JPEG's metadata may hold where it was taken, to the metre, and whose camera took it.
 """
 
-import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from feeder import safe_open
+from feeder import picture_file
 from feeder.decoder import decode
-from feeder.errors import BadFrame, FeederError
-from feeder.picture_log import Picture, PictureLog
+from feeder.errors import BadFrame, Vanished
+from feeder.picture_log import PictureLog
 from feeder.places import Places
 
 _QUALITY = 92
@@ -32,28 +30,13 @@ class Pictures:
         False where it is gone, is another one by now, or cannot be read.
         """
         (picture,) = self.log.get([media_id])
-        data = self._data(picture)
-        if data is None:
+        if picture.size > self.max_bytes:
             return False
         try:
+            data = picture_file.read(self.places, picture)
             image = decode(data, max_pixels=self.max_pixels).image
-        except BadFrame:
+        except (Vanished, BadFrame):
             return False
         image.info = {}  # Pillow would carry a JPEG's comment over
         image.save(to, "JPEG", quality=_QUALITY)
         return True
-
-    def _data(self, picture: Picture) -> bytes | None:
-        for file in self.places.files(picture):
-            folder = self.places.archive
-            if not file.is_archived:
-                folder = self.places.folders[picture.deployment]
-            try:
-                descriptor = safe_open.open_file(folder, file.path)
-            except (OSError, FeederError):
-                continue
-            with os.fdopen(descriptor, "rb") as opened:
-                data = opened.read(self.max_bytes + 1)
-            if len(data) <= self.max_bytes and hashlib.sha256(data).digest() == picture.sha256:
-                return data
-        return None

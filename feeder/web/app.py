@@ -1,7 +1,6 @@
 """The application: its routes, what stands before them, and how errors are told."""
 
 import logging
-import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -11,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from feeder import __version__
-from feeder.errors import FeederError, LogUnavailable, NoSuchFrame
+from feeder.errors import FeederError
 from feeder.web import (
     api,
     api_page,
@@ -33,8 +32,10 @@ from feeder.web import (
     visit_page,
 )
 from feeder.web.answers import API, is_for_program, refused
+from feeder.web.api.errors import status_of
 from feeder.web.background import background
 from feeder.web.desk import Desk
+from feeder.web.heads import Heads
 from feeder.web.limits import RATES, BodyLimit, Buckets, Rate, RateLimit
 from feeder.web.login import Gate, Sessions
 from feeder.web.passwords import Doorkeeper
@@ -81,6 +82,7 @@ def create_app(desk: Desk, host: str | None = None, rates: Mapping[str, Rate] = 
         # From the outside in.
         middleware=[
             Middleware(SafeHeaders),
+            Middleware(Heads),
             Middleware(BodyLimit, int(web.max_megabytes * 1e6)),
             Middleware(Hosts, listening.names(host, web.names)),
             Middleware(Origins),
@@ -106,12 +108,7 @@ def create_app(desk: Desk, host: str | None = None, rates: Mapping[str, Rate] = 
 async def _explained(request: Request, error: Exception) -> Response:
     """What went wrong and how to mend it."""
     assert isinstance(error, FeederError)
-    status = 400
-    if isinstance(error, NoSuchFrame):
-        status = 404
-    elif isinstance(error, LogUnavailable):
-        status = 503
-    return refused(request.scope, status, str(error), error.hint)
+    return refused(request.scope, status_of(error, otherwise=400), str(error), error.hint)
 
 
 async def _told(request: Request, error: Exception) -> Response:
@@ -140,11 +137,12 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    """A mistake in the program: where, its output says, and not the answer.
+    """A mistake in the program: what, its output says, and not the answer.
 
-    This is outside of all that stands before the routes.
+    This is outside of all that stands before the routes. The server gets the error, too, and
+    writes its traceback.
     """
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    log.error("%s: %s, in %s, line %s", type(error).__name__, error, place.filename, place.lineno)
+    where = f"{request.method} {request.url.path}"
+    log.error("%s went wrong: %s: %s", where, type(error).__name__, error)
     said = "Something went wrong in the program; its output says what."
     return refused(request.scope, 500, said, headers=HEADERS)

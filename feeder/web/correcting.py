@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from fastapi import APIRouter, Depends, Form, Path, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from feeder import corrections, person, visit_history
@@ -23,12 +23,10 @@ from feeder.relabel import BY_MACHINE
 from feeder.review_log import ReviewLog, Why
 from feeder.web.desk import Desk, TheDesk
 from feeder.web.rendering import page
+from feeder.web.row_id import RowId
 from feeder.web.words import Words
 
 router = APIRouter()
-
-RowId = Annotated[int, Path(ge=1, le=2**63 - 1)]
-"""A number of a row in a path, such as SQLite has."""
 
 LISTED = 200
 """Corrections that the list shows, the newest."""

@@ -33,6 +33,8 @@ class Desk:
     clock: Clock = field(default_factory=Clock)
     link: DaemonLink | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    # One of its own: a large model takes a small computer long, and every page asks for labels.
+    _loading: threading.Lock = field(default_factory=threading.Lock, init=False)
     _vocabulary: Vocabulary | None = field(default=None, init=False)
     _vocabulary_of: object = field(default=None, init=False)
     _classifier: Classifier | None = field(default=None, init=False)
@@ -55,8 +57,9 @@ class Desk:
 
     @property
     def classifier(self) -> Classifier:
-        """What judges an upload, loaded when it is first wanted. Raises as its loading does."""
-        with self._lock:
+        """What judges an upload, loaded when it is first wanted, and kept: the next upload should
+        not wait as long. Raises as its loading does."""
+        with self._loading:
             files = self.labels_stamp
             if files != self._classifier_of or self._classifier is None:
                 self._classifier = self.load_classifier(self.settings)

@@ -15,7 +15,7 @@ from feeder.errors import FeederError
 from feeder.frame_log import FrameLog
 from feeder.judgement_log import JudgementLog, State
 from feeder.opening import open_bundle
-from feeder.refill import ATTRIBUTE, FeederState, feeder_state
+from feeder.refill import FeederState
 from feeder.tag_log import TagLog
 from feeder.verdict_log import Scope, VerdictLog
 from feeder.web.desk import Desk, TheDesk
@@ -25,9 +25,6 @@ from feeder.web.words import Words, counted
 router = APIRouter()
 
 LATELY = timedelta(days=7)
-
-REMEMBERED = timedelta(days=14)
-"""How far back the feeder's state is followed, as `feeder attributes status` does."""
 
 
 @dataclass(frozen=True)
@@ -109,17 +106,17 @@ def daemon(link: DaemonLink | None) -> tuple[str, str]:
 
 def _cameras(desk: Desk) -> Iterator[Camera]:
     settings, now = desk.settings, desk.clock.now()
+    limit = timedelta(hours=settings.alerts.stalled_hours)
     with FrameLog(settings.database) as frames, TagLog(settings.database) as tags:
+        feeders = tags.feeder_states([one.name for one in settings.deployments], now)
         for one in settings.deployments:
             media_id, taken = frames.newest(one.name) or (None, None)
-            limit = timedelta(hours=settings.alerts.stalled_hours)
-            said = tags.said(ATTRIBUTE, one.name, now - REMEMBERED)
             yield Camera(
                 one.name,
                 media_id,
                 taken,
                 taken is None or now - taken > limit,
-                feeder_state(said, now),
+                feeders[one.name],
                 one.zone,
             )
 

@@ -13,9 +13,8 @@ some hundredths of a second, browsers keep theirs, and of a deleted picture noth
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from feeder import picture_file
 from feeder.clock import Clock
@@ -25,7 +24,9 @@ from feeder.errors import BadFrame, FeederError, NoSuchFrame, Vanished
 from feeder.picture_log import Picture, PictureLog
 from feeder.places import Places
 from feeder.thumbnails import EDGE, jpeg
+from feeder.web import row_id
 from feeder.web.desk import Desk, TheDesk
+from feeder.web.row_id import RowId
 
 router = APIRouter()
 
@@ -50,12 +51,6 @@ REFUSED_SECONDS = 600.0
 
 WAIT_SECONDS = 30.0
 """How long a request waits for the pictures before it."""
-
-LAST_ID = 2**63 - 1
-"""SQLite has no larger row ids."""
-
-MediaId = Annotated[int, Path(ge=1, le=LAST_ID)]
-"""A row of the log, as a path's part."""
 
 _DRAWING = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 240 180" width="240" height="180">'
@@ -149,15 +144,13 @@ class Darkroom:
 
 
 @router.get("/media/{media_id}/thumbnail.jpg")
-def thumbnail_route(
-    desk: TheDesk, request: Request, media_id: MediaId, edge: int = EDGE
-) -> Response:
+def thumbnail_route(desk: TheDesk, request: Request, media_id: RowId, edge: int = EDGE) -> Response:
     """The frame's picture, small."""
     return thumbnail(desk, media_id, edge, request)
 
 
 @router.get("/media/{media_id}/picture.jpg")
-def picture_route(desk: TheDesk, request: Request, media_id: MediaId) -> Response:
+def picture_route(desk: TheDesk, request: Request, media_id: RowId) -> Response:
     """The frame's picture as a screen shows it."""
     return _answer(desk, media_id, LARGE, request)
 
@@ -172,7 +165,7 @@ def thumbnail(desk: Desk, media_id: int, edge: int, request: Request) -> Respons
 
 
 def _answer(desk: Desk, media_id: int, edge: int, request: Request) -> Response:
-    if not 0 < media_id <= LAST_ID:
+    if not 0 < media_id <= row_id.LAST:
         return _drawing("no such frame", 404)
     log = PictureLog.open(desk.settings.database, writable=False)
     try:

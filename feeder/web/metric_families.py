@@ -21,9 +21,8 @@ from feeder.backup import Backups
 from feeder.clock import to_local, to_utc
 from feeder.domain import Kind
 from feeder.errors import LogbookError
-from feeder.refill import ATTRIBUTE, LONGEST_GAP, feeder_state
+from feeder.frame_counts import FrameCountLog, FrameCounts, Standing, file_of
 from feeder.tag_log import TagLog
-from feeder.tally_log import Standing, Tally, TallyLog, file_of
 from feeder.visit_history import VisitQuery
 from feeder.web.desk import Desk
 
@@ -69,7 +68,7 @@ class FeederCollector(Collector):
 
     def _forget(self) -> None:
         """Begins anew: another log is at the path."""
-        self._tally = Tally()
+        self._counted = FrameCounts()
         self._embedded: tuple[float, dict[str, int]] = (float("-inf"), {})
         self._today: tuple[float, object, list[Metric]] = (float("-inf"), None, [])
 
@@ -98,12 +97,12 @@ class FeederCollector(Collector):
         return found
 
     def _of_log(self) -> Iterator[Metric]:
-        with TallyLog(self._desk.settings.database) as tallies:
-            tallies.count_on(self._tally, COUNT_SECONDS, self._desk.clock)
-            standing = tallies.standing()
+        with FrameCountLog(self._desk.settings.database) as counts:
+            counts.count_on(self._counted, COUNT_SECONDS, self._desk.clock)
+            standing = counts.standing()
             now = self._desk.clock.monotonic()
             if now - self._embedded[0] > EMBEDDED_SECONDS:
-                self._embedded = now, tallies.embedded()
+                self._embedded = now, counts.embedded()
         yield InfoMetricFamily(
             "feeder_build",
             "The program, and what judged the newest frame.",
@@ -120,34 +119,34 @@ class FeederCollector(Collector):
         yield self._empty()
 
     def _counts(self) -> Iterator[Metric]:
-        tally = self._tally
-        share = tally.done / tally.total if tally.total else 1.0
+        counts = self._counted
+        share = counts.done / counts.total if counts.total else 1.0
         yield GaugeMetricFamily(
             "feeder_history_counted_ratio",
             "The share of the log that this process has counted; counters are left out below 1.",
             share,
         )
-        if not tally.is_complete:
+        if not counts.is_complete:
             return  # they would seem to leap
         frames = CounterMetricFamily(
             "feeder_frames", "Frames logged, as they were judged when they came.",
             labels=["camera", "observation_type"],
         )  # fmt: skip
-        for (camera, kind), count in tally.frames.items():
+        for (camera, kind), count in counts.frames.items():
             frames.add_metric([camera, kind], count)
         yield frames
         sightings = CounterMetricFamily(
             "feeder_sightings", "Frames that named an animal when they came.",
             labels=["camera", "species"],
         )  # fmt: skip
-        for labels, count in _bounded(tally.sightings).items():
+        for labels, count in _bounded(counts.sightings).items():
             sightings.add_metric(labels, count)
         yield sightings
         newest = GaugeMetricFamily(
             "feeder_last_frame_timestamp_seconds", "When the newest frame was logged.",
             labels=["camera"],
         )  # fmt: skip
-        for camera, at in tally.newest.items():
+        for camera, at in counts.newest.items():
             newest.add_metric([camera], at.timestamp())
         yield newest
 
@@ -178,7 +177,7 @@ class FeederCollector(Collector):
         desk = self._desk
         now = desk.clock.now()
         midnight = datetime.combine(to_local(now, desk.zone).date(), time())
-        state = (self._tally.total, repr(standing), midnight)
+        state = (self._counted.total, repr(standing), midnight)
         at, seen, families = self._today
         if seen == state and desk.clock.monotonic() - at < RECOUNT_SECONDS:
             return families
@@ -209,13 +208,12 @@ class FeederCollector(Collector):
             "feeder_empty", "Whether the feeder looks empty; left out where nothing is known.",
             labels=["camera"],
         )  # fmt: skip
-        now = self._desk.clock.now()
+        cameras = [one.name for one in self._desk.settings.deployments]
         with TagLog(self._desk.settings.database) as tags:
-            for camera in self._desk.settings.deployments:
-                said = tags.said(ATTRIBUTE, camera.name, now - 2 * LONGEST_GAP)
-                state = feeder_state(said, now)
-                if state.is_empty is not None:
-                    empty.add_metric([camera.name], state.is_empty)
+            states = tags.feeder_states(cameras, self._desk.clock.now())
+        for camera, state in states.items():
+            if state.is_empty is not None:
+                empty.add_metric([camera], state.is_empty)
         return empty
 
     def _daemon(self) -> Iterator[Metric]:

@@ -14,9 +14,10 @@ from feeder.judgement_log import JudgementLog
 from feeder.opening import open_bundle, open_vocabulary
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
 from feeder.vocabulary import Vocabulary
-from feeder.web.correcting import RowId, SaidHere, done, label_names, returned
+from feeder.web.correcting import SaidHere, done, label_names, returned
 from feeder.web.desk import Desk, TheDesk
 from feeder.web.rendering import page
+from feeder.web.row_id import RowId
 from feeder.web.words import Words
 
 router = APIRouter()

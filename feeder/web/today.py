@@ -1,17 +1,17 @@
 """Today's visits, as they come, and those of any other day."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from feeder.clock import to_local
-from feeder.domain import Label, Visit
-from feeder.refill import ATTRIBUTE, REMEMBERED, FeederState, feeder_state
+from feeder.domain import Visit
+from feeder.refill import FeederState
 from feeder.tag_log import TagLog
 from feeder.tally import Tally
-from feeder.visit_statistics import Arrival, First
+from feeder.visit_statistics import ABSENCE, Arrival, First, days_away, is_first
+from feeder.visits import Groups, is_species
 from feeder.web import charts, day_view
 from feeder.web.background import TheCounter
 from feeder.web.day_view import DAY, DayView, as_day
@@ -22,9 +22,6 @@ router = APIRouter()
 
 SHOWN = 9
 """Visits that are shown at once; the others are folded away, so that their pictures wait."""
-
-ABSENCE = 60
-"""Whole days without a species after which its next visit is the first of the season."""
 
 LAST = 6
 """Visits of earlier days that are shown where a day has none."""
@@ -46,11 +43,6 @@ def today(
     last: list[Visit] = []
     if has_log and not seen.visits and asked == this_day:
         last = day_view.newest(desk, LAST)
-    groups = desk.groups
-
-    def is_species(label: Label) -> bool:
-        return not label.is_any_bird and label.name not in groups
-
     return page(
         request,
         "today",
@@ -63,13 +55,13 @@ def today(
         before=asked - DAY,
         after=asked + DAY if asked < this_day else None,
         hours=charts.by_hour("hours", seen.by_hour),
-        firsts=_firsts(counter.tally, seen, is_species) if counter.has_counted else [],
+        firsts=_firsts(counter.tally, seen, desk.groups) if counter.has_counted else [],
         feeders=_feeders(desk) if has_log and asked == this_day else {},
         is_hanging=desk.link is not None and desk.link.is_hanging,
     )
 
 
-def _firsts(tally: Tally, seen: DayView, is_species: Callable[[Label], bool]) -> list[First]:
+def _firsts(tally: Tally, seen: DayView, alike: Groups) -> list[First]:
     """Whose first visit ever, or of the season, was on this day; none while nobody can tell."""
     labels = {one.label.name: one for one in reversed(seen.visits) if one.trusted}
     before = tally.last_before(seen.day, list(labels))
@@ -77,9 +69,8 @@ def _firsts(tally: Tally, seen: DayView, is_species: Callable[[Label], bool]) ->
         return []
     found = []
     for name, visit in labels.items():
-        last = before.get(name)
-        away = None if last is None else (seen.day - last).days - 1
-        if is_species(visit.label) and (away is None or away >= ABSENCE):
+        away = days_away(before.get(name), seen.day)
+        if is_species(visit.label, alike) and is_first(away, ABSENCE):
             arrival = Arrival(visit.start, visit.deployment, visit.best)
             found.append(First(visit.label, arrival, away))
     return found
@@ -87,10 +78,7 @@ def _firsts(tally: Tally, seen: DayView, is_species: Callable[[Label], bool]) ->
 
 def _feeders(desk: Desk) -> dict[str, FeederState]:
     """What is known of how full each camera's feeder is."""
-    now = desk.clock.now()
+    cameras = [one.name for one in desk.settings.deployments]
     with TagLog(desk.settings.database) as log:
-        states = {
-            one.name: feeder_state(log.said(ATTRIBUTE, one.name, now - REMEMBERED), now)
-            for one in desk.settings.deployments
-        }
+        states = log.feeder_states(cameras, desk.clock.now())
     return {name: state for name, state in states.items() if state.is_empty is not None}

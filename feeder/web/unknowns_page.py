@@ -16,9 +16,10 @@ from feeder.errors import FeederError
 from feeder.judgement_log import JudgementLog
 from feeder.opening import open_bundle
 from feeder.search_log import SearchLog
-from feeder.web.correcting import RowId, SaidHere, done, label_names, returned
+from feeder.web.correcting import SaidHere, done, label_names, returned
 from feeder.web.desk import TheDesk
 from feeder.web.rendering import page
+from feeder.web.row_id import RowId
 from feeder.web.words import Words
 
 router = APIRouter()

@@ -6,11 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from feeder import log_reader, visit_history
+from feeder import log_reader
 from feeder.domain import Visit
-from feeder.errors import LogbookError
-from feeder.picture_log import PictureLog
-from feeder.web import correcting
+from feeder.web import correcting, one_visit
 from feeder.web.desk import Desk, TheDesk
 from feeder.web.rendering import page
 from feeder.web.words import Words, visit_url
@@ -31,7 +29,7 @@ def visit(
     start: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> HTMLResponse:
     """The visit with this id, or, where a frame came before it since, the one that frame is in."""
-    found = _find(desk, event_id)
+    found = one_visit.find(desk, event_id)
     if found is None:
         return page(request, "no_visit", 404, event_id=event_id)
     others = [media_id for media_id in found.media_ids if media_id != found.best]
@@ -48,24 +46,6 @@ def visit(
         frames=_frames(desk, found, frozenset(shown)),
         start=start,
         shown=SHOWN,
-    )
-
-
-def _find(desk: Desk, event_id: str) -> Visit | None:
-    camera, _, number = event_id.rpartition(":")
-    if not (number.isascii() and number.isdigit() and len(number) < 19):
-        return None
-    media_id = int(number)
-    log = PictureLog.open(desk.settings.database, desk.clock, writable=False)
-    try:
-        (picture,) = log.get([media_id])
-    except LogbookError:
-        return None
-    finally:
-        log.close()
-    settings = desk.settings
-    return visit_history.of_frame(
-        desk.log, settings.visits.gap, desk.groups, media_id, camera, picture.captured_at
     )
 
 

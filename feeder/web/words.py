@@ -1,10 +1,13 @@
 """How pages write instants, lengths of time, shares and names."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
+
+from markupsafe import Markup, escape
 
 from feeder.clock import to_local
 from feeder.domain import Visit
@@ -12,6 +15,7 @@ from feeder.web.desk import Desk
 
 MONTHS = "January February March April May June July August September October November December"
 _MONTHS = MONTHS.split()
+_CODE = re.compile("`([^`]+)`")
 _DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
@@ -97,7 +101,13 @@ def species_url(name: str) -> str:
     return f"/species/{path_of(name)}"
 
 
+def code(sentence: str) -> Markup:
+    """A sentence whose `words in backticks` are set as code; all of it is escaped."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(str(sentence)))))
+
+
 FILTERS = {
+    "code": code,
     "clock": clock_time,
     "clock_seconds": clock_seconds,
     "local_day": local_day,

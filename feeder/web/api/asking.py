@@ -12,16 +12,14 @@ from feeder import query_terms
 from feeder.clock import parse_utc, utc_text
 from feeder.places import where
 from feeder.query_terms import NoSuchTime
+from feeder.web import row_id
 from feeder.web.api.errors import Refusal
 from feeder.web.desk import Desk
 
-MOST_ID = 2**63 - 1
-"""SQLite's largest number."""
-
-MediaId = Annotated[int, Field(ge=1, le=MOST_ID, examples=[1742])]
+MediaId = Annotated[int, Field(ge=1, le=row_id.LAST, examples=[1742])]
 
 MediaIdInPath = Annotated[
-    int, Path(ge=1, le=MOST_ID, description="a frame's number", examples=[1742])
+    int, Path(ge=1, le=row_id.LAST, description="a frame's number", examples=[1742])
 ]
 
 _WHEN = (

@@ -16,8 +16,9 @@ from feeder.log_records import correction_record, judgement_record
 from feeder.naming import every_label, new_label
 from feeder.review_log import ReviewLog, Why
 from feeder.search_log import SearchLog
+from feeder.web import row_id
 from feeder.web.api import models, shapes
-from feeder.web.api.asking import MOST_ID, Asked, MediaId
+from feeder.web.api.asking import Asked, MediaId
 from feeder.web.api.errors import Refusal, documented, told_as
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
 from feeder.web.api.paging import LINK, Pager
@@ -177,7 +178,9 @@ def make_correction(desk: TheDesk, said: NewCorrection) -> dict[str, Any]:
     responses=documented(404, 409),
 )
 def undo_correction(
-    judgement_id: Annotated[int, Path(ge=1, le=MOST_ID, description="its number", examples=[12])],
+    judgement_id: Annotated[
+        int, Path(ge=1, le=row_id.LAST, description="its number", examples=[12])
+    ],
     desk: TheDesk,
 ) -> dict[str, Any]:
     """Takes a correction back; 409 where it was taken back before."""

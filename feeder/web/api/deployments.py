@@ -3,7 +3,6 @@
 from typing import Any
 
 from feeder.log_records import feeder_record
-from feeder.refill import ATTRIBUTE, REMEMBERED, feeder_state
 from feeder.tag_log import TagLog
 from feeder.web.api import models, shapes
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
@@ -23,10 +22,7 @@ def list_deployments(desk: TheDesk, fresh: Fresh) -> dict[str, Any]:
 @router.get("/attributes/status", response_model=shapes.Items[models.FeederState])
 def get_feeder_states(desk: TheDesk) -> dict[str, Any]:
     """Whether the feeder at each camera wants filling, as far as its frames say so."""
-    now = desk.clock.now()
+    cameras = [one.name for one in desk.settings.deployments]
     with TagLog(desk.settings.database) as log:
-        states = {
-            one.name: feeder_state(log.said(ATTRIBUTE, one.name, now - REMEMBERED), now)
-            for one in desk.settings.deployments
-        }
+        states = log.feeder_states(cameras, desk.clock.now())
     return {"items": [feeder_record(name, state) for name, state in states.items()]}

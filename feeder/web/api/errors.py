@@ -27,7 +27,8 @@ _STATUS: tuple[tuple[type[FeederError] | tuple[type[FeederError], ...], int], ..
     ((NoSuchTime, NoSuchTag, VocabularyError), 422),
     (BadFrame, 415),
 )
-"""The first that fits counts; what else goes wrong is in the way of things as they are: 409."""
+"""The first that fits counts; what else goes wrong is, in the API, in the way of things as they
+are: 409; in a page, a form that was filled in wrongly: 400."""
 
 _SAID = {
     400: "The request cannot be read.",
@@ -67,11 +68,11 @@ def told_as(status: int) -> Iterator[None]:
         raise Refusal(status, str(error), error.hint) from error
 
 
-def status_of(error: FeederError) -> int:
-    """The HTTP status that says best what is wrong."""
+def status_of(error: FeederError, otherwise: int = 409) -> int:
+    """The HTTP status that says best what is wrong; `otherwise` where nothing special is."""
     if isinstance(error, Refusal):
         return error.status
-    return next((status for kinds, status in _STATUS if isinstance(error, kinds)), 409)
+    return next((status for kinds, status in _STATUS if isinstance(error, kinds)), otherwise)
 
 
 def problem(status: int, error: str, hint: str = "") -> Response:

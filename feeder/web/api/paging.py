@@ -20,12 +20,13 @@ from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from feeder.clock import utc_text
-from feeder.web.api.asking import MOST_ID, Chosen
+from feeder.web import row_id
+from feeder.web.api.asking import Chosen
 from feeder.web.api.errors import Refusal
 
 Item = TypeVar("Item")
 
-_Number = Annotated[int, Field(strict=True, ge=0, le=MOST_ID)]
+_Number = Annotated[int, Field(strict=True, ge=0, le=row_id.LAST)]
 _CURSOR: TypeAdapter[tuple[str, int, list[AwareDatetime | int]]] = TypeAdapter(
     tuple[str, _Number, Annotated[list[_Number | AwareDatetime], Field(max_length=3)]]
 )

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -15,6 +16,7 @@ from feeder.domain import Label
 from feeder.log_records import species_record, statistics_record
 from feeder.visit_history import VisitQuery
 from feeder.visit_statistics import Statistics
+from feeder.visits import is_species
 from feeder.web.api import models, shapes
 from feeder.web.api.asking import Chosen, Selecting, choose
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
@@ -117,4 +119,4 @@ def _today(desk: Desk, chosen: Chosen) -> date:
 
 def _is_species(desk: Desk) -> Callable[[Label], bool]:
     alike = desk.groups
-    return lambda label: not label.is_any_bird and label.name not in alike
+    return partial(is_species, groups=alike)

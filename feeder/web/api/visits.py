@@ -6,11 +6,11 @@ from fastapi import Path, Query, Request, Response
 
 from feeder import visit_history
 from feeder.domain import Visit
-from feeder.errors import NoSuchFrame
 from feeder.records import visit_record
 from feeder.visit_history import Place, VisitQuery
+from feeder.web import one_visit
 from feeder.web.api import models, shapes
-from feeder.web.api.asking import MOST_ID, Paged, choose
+from feeder.web.api.asking import Paged, choose
 from feeder.web.api.errors import Refusal, documented
 from feeder.web.api.freshness import NOT_MODIFIED, Fresh
 from feeder.web.api.paging import LINK, Pager
@@ -63,24 +63,7 @@ def get_visit(
 
 def visit_of(desk: Desk, event_id: str) -> Visit:
     """The visit that this frame of this camera is of. Refuses what is none."""
-    strange = Refusal(404, f"There is no visit {event_id!r}.", "`/visits` lists them.")
-    deployment, _, number = event_id.rpartition(":")
-    if not (number.isascii() and number.isdigit()) or int(number) > MOST_ID:
-        raise strange
-    try:
-        frame = desk.log.frame(int(number))
-    except NoSuchFrame:
-        raise strange from None
-    if frame["deployment"] != deployment:
-        raise strange
-    visit = visit_history.of_frame(
-        desk.log,
-        desk.settings.visits.gap,
-        desk.groups,
-        int(number),
-        deployment,
-        frame["timestamp"],
-    )
+    visit = one_visit.find(desk, event_id)
     if visit is None:
-        raise strange
+        raise Refusal(404, f"There is no visit {event_id!r}.", "`/visits` lists them.")
     return visit

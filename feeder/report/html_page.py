@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from feeder import pages
-from feeder.best_shots import Best, cut
-from feeder.daily_report import Guest, Report
-from feeder.report_words import first_shown, footnotes, hours_shown, many, summary, when
+from feeder.report.best_shots import Best, cut
+from feeder.report.gathering import Guest, Report
+from feeder.report.words import first_shown, footnotes, hours_shown, many, summary, when
 from feeder.thumbnails import data_uri
 
 HERO, CARD = (1200, 800), (480, 320)
@@ -43,7 +43,7 @@ class _Bar:
 
 
 def render(report: Report, best: Mapping[str, Best], made: datetime) -> str:
-    """The page as HTML, its pictures in it without metadata; `best` as `report_picture` takes it.
+    """The page as HTML, its pictures in it without metadata; `best` as `drawing` takes it.
 
     `made` is the instant to show, with a time zone.
     """

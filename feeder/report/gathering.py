@@ -7,12 +7,10 @@ from zoneinfo import ZoneInfo
 
 from feeder.clock import to_local
 from feeder.domain import Kind, Label, Visit
-from feeder.earlier import Earlier
-from feeder.report_period import Period
-from feeder.visit_statistics import DAY, Statistics
-
-ABSENCE_DAYS = 60
-"""Days without a species after which its next visit is the first of a season."""
+from feeder.report.earlier import Earlier
+from feeder.report.periods import Period
+from feeder.visit_statistics import ABSENCE, DAY, Statistics, days_away, is_first
+from feeder.visits import is_species
 
 SURE = 0.5
 """The mean probability that one visit of a species needs for it to be named without a `?`;"""
@@ -109,11 +107,11 @@ def gather(
     guests = []
     for theirs in found.values():
         label = theirs[0].label
-        is_species = not label.is_any_bird and label.name not in alike
+        is_one = is_species(label, alike)
         is_sure = any(map(_is_named, theirs)) or any(
             clear(visit) >= CLEAR_FRAMES for visit in theirs
         )
-        guests.append(Guest(label, tuple(sorted(theirs, key=_start)), is_species, is_sure))
+        guests.append(Guest(label, tuple(sorted(theirs, key=_start)), is_one, is_sure))
     before = earlier([one.label.name for one in guests if one.is_species])
     if not before.begins:  # else everything is new, and nothing is news
         guests = [replace(one, news=_news(one, before, zone)) for one in guests]
@@ -137,7 +135,7 @@ def _news(guest: Guest, before: Earlier, zone: Callable[[str], ZoneInfo | None])
     if last is None:
         return "first ever"
     day = to_local(dated[0].start, zone(dated[0].deployment)).date()
-    return "first of the season" if (day - last).days - 1 >= ABSENCE_DAYS else ""
+    return "first of the season" if is_first(days_away(last, day), ABSENCE) else ""
 
 
 def _streak(bird_days: Collection[date], first: date, end: date, before: int) -> int:

@@ -10,13 +10,12 @@ from feeder import visit_history
 from feeder.clock import Clock, to_local, to_utc
 from feeder.config import Settings
 from feeder.domain import Kind, Visit
-from feeder.frame_watch import FrameWatch
+from feeder.mqtt.frame_watch import FrameWatch
 from feeder.refill import FeederState
 from feeder.sighting_log import SightingLog
 from feeder.tag_log import TagLog
-from feeder.troubles import feeder_states
 from feeder.visit_history import VisitQuery
-from feeder.visits import Groups
+from feeder.visits import Groups, is_species
 
 LOOKED_BACK = timedelta(days=60)
 """How far back a camera's last visit is looked for; that of all cameras is found however old."""
@@ -72,7 +71,7 @@ class StateReader:
             last,
             self._last_at(last),
             dict(Counter(visit.label.name for visit in visits).most_common()),
-            sum(not label.is_any_bird and label.name not in self._groups for label in birds),
+            sum(is_species(label, self._groups) for label in birds),
             self._frames.newest(),
             self._feeder_states(),
         )
@@ -105,5 +104,5 @@ class StateReader:
             now = self._clock.now()
             with TagLog(self._settings.database) as log:
                 cameras = [one.name for one in self._settings.deployments]
-                self._feeders = feeder_states(log, cameras, now)
+                self._feeders = log.feeder_states(cameras, now)
         return self._feeders

@@ -1,19 +1,14 @@
 """What is wrong with the feeder now, as far as the log and the daemon tell."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from feeder.alert_log import AlertLog
-from feeder.alert_rules import Sort
+from feeder.alerts.alert_log import AlertLog
+from feeder.alerts.rules import Sort
 from feeder.clock import Clock
 from feeder.daemon_link import DaemonLink
 from feeder.log_file import NO_ROOM
-from feeder.refill import ATTRIBUTE, FeederState, feeder_state
-from feeder.tag_log import TagLog
-
-REMEMBERED = timedelta(days=14)
-"""How far back a feeder's state is followed."""
 
 GRACE = timedelta(minutes=15)
 """How long cameras have to send something after a start: the computer may have been off."""
@@ -44,14 +39,6 @@ def empty(camera: str) -> Trouble:
     """The trouble of an empty feeder."""
     title = f"The feeder at {camera} looks empty"
     return Trouble(f"empty {camera}", Sort.EMPTY, camera, title, "Its last pictures show no food.")
-
-
-def feeder_states(log: TagLog, cameras: Iterable[str], now: datetime) -> dict[str, FeederState]:
-    """How each camera's feeder is."""
-    return {
-        camera: feeder_state(log.said(ATTRIBUTE, camera, now - REMEMBERED), now)
-        for camera in cameras
-    }
 
 
 class Watch:

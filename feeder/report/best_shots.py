@@ -4,20 +4,21 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from feeder import decoder
+from feeder import decoder, picture_file
 from feeder.classifier import MAX_PIXELS
 from feeder.config import Settings
-from feeder.daily_report import Guest
 from feeder.domain import Box, Visit
-from feeder.errors import BadFrame
+from feeder.errors import BadFrame, Vanished
 from feeder.picture_log import PictureLog
 from feeder.places import Places
-from feeder.shot_log import Shot, ShotLog
+from feeder.report.gathering import Guest
+from feeder.report.shot_log import Shot, ShotLog
 
 TRIED = 8
 """Pictures of a guest that are looked at, the most promising ones that are there."""
@@ -54,12 +55,20 @@ UP = 0.42
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """Where a picture lies, and what reads it there: raises OSError or Vanished."""
+
+    path: Path
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Best:
     """The shot to show of a guest, the visit it is of, and how good it is, 0 to 1."""
 
     shot: Shot
     visit: Visit
-    path: Path
+    file: File
     score: float
 
 
@@ -75,40 +84,41 @@ def find(settings: Settings, guests: Iterable[Guest]) -> dict[str, Best]:
         closing(PictureLog.open(settings.database, writable=False)) as pictures,
     ):
 
-        def path(media_id: int) -> Path | None:
+        def file(media_id: int) -> File | None:
             (picture,) = pictures.get([media_id])
-            file = next(places.files(picture), None)
-            return file.path if file else None
+            found = next(places.files(picture), None)
+            read = partial(picture_file.read, places, picture)
+            return File(found.path, read) if found else None
 
         for guest in guests:
             shots = log.shots([one for visit in guest.visits for one in visit.media_ids])
-            chosen = best(guest.visits, shots, path)
+            chosen = best(guest.visits, shots, file)
             if chosen is not None:
                 found[guest.label.name] = chosen
     return found
 
 
 def best(
-    visits: Iterable[Visit], shots: Mapping[int, Shot], path: Callable[[int], Path | None]
+    visits: Iterable[Visit], shots: Mapping[int, Shot], file: Callable[[int], File | None]
 ) -> Best | None:
     """The best of one guest's pictures: a favorite before all others; None where none is left.
 
-    `path` says where a frame's picture lies. Of those that promise most, by how sure the label is
+    `file` says where a frame's picture lies. Of those that promise most, by how sure the label is
     and how large the region, the pictures themselves decide, by how sharp they are there.
     """
     favorites, others = _promising(visits, shots)
-    return _best_of(favorites, path) or _best_of(others, path)
+    return _best_of(favorites, file) or _best_of(others, file)
 
 
 def _best_of(
-    promising: Sequence[tuple[Visit, Shot]], path: Callable[[int], Path | None]
+    promising: Sequence[tuple[Visit, Shot]], file: Callable[[int], File | None]
 ) -> Best | None:
     seen: list[Best] = []
     for visit, shot in promising[:ASKED]:
-        file = path(shot.media_id)
-        score = None if file is None else _score(shot, file)
-        if file is not None and score is not None:
-            seen.append(Best(shot, visit, file, score))
+        found = file(shot.media_id)
+        score = None if found is None else _score(shot, found)
+        if found is not None and score is not None:
+            seen.append(Best(shot, visit, found, score))
         if len(seen) == TRIED:
             break
     return max(seen, key=lambda one: one.score, default=None)
@@ -142,10 +152,10 @@ def _resolution(shot: Shot) -> float:
     return 0.3 + 0.7 * min(1.0, math.sqrt(pixels / LARGE))
 
 
-def _score(shot: Shot, path: Path) -> float | None:
+def _score(shot: Shot, file: File) -> float | None:
     """How good the picture is; None where it cannot be read."""
     region = shot.region or MIDDLE
-    image = _decoded(shot, path, LOOK_EDGE / max(region.width, region.height))
+    image = _decoded(shot, file, LOOK_EDGE / max(region.width, region.height))
     if image is None:
         return None
     detail = sharpness(image.crop(_pixels(region, image.size)))
@@ -177,7 +187,7 @@ def cut(found: Best, size: tuple[int, int]) -> Image.Image | None:
     shot = found.shot
     stored = (shot.width or size[0], shot.height or size[1])
     left, _, right, _ = framed(shot.region, stored, size)
-    image = _decoded(shot, found.path, size[0] / (right - left) * max(stored))
+    image = _decoded(shot, found.file, size[0] / (right - left) * max(stored))
     if image is None:
         return None
     box = framed(shot.region, image.size, size, stored[0])
@@ -236,13 +246,13 @@ def _pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
     return left, top, max(left + 1, round(right)), max(top + 1, round(bottom))
 
 
-def _decoded(shot: Shot, path: Path, longer_edge: float) -> Image.Image | None:
+def _decoded(shot: Shot, file: File, longer_edge: float) -> Image.Image | None:
     """The picture, reduced while decoding as far as its longer edge keeps so many pixels."""
     least: int | None = None
     if shot.width and shot.height:
         share = min(1.0, longer_edge / max(shot.width, shot.height))
         least = max(1, math.ceil(share * min(shot.width, shot.height)))
     try:
-        return decoder.decode(path.read_bytes(), min_edge=least, max_pixels=MAX_PIXELS).image
-    except (OSError, BadFrame):
+        return decoder.decode(file.read(), min_edge=least, max_pixels=MAX_PIXELS).image
+    except (OSError, Vanished, BadFrame):
         return None

@@ -7,9 +7,9 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from feeder.clock import to_local
-from feeder.domain import UNIDENTIFIED_ANIMAL, Kind, Label, Visit
+from feeder.domain import Kind, Label, Visit
 from feeder.visit_statistics import ABSENCE, days_away, is_first
-from feeder.visits import Groups
+from feeder.visits import Groups, is_species
 
 
 class Sort(StrEnum):
@@ -84,7 +84,7 @@ def judge(
         return Judged(visit, Outcome.UNSURE)
     sorts = {Sort.VISIT}
     last = None
-    if is_species(visit.label, rules):
+    if is_species(visit.label, rules.groups or {}):
         before = earlier()
         day = to_local(visit.start, zone(visit.deployment)).date()
         if before is not None:
@@ -102,12 +102,6 @@ def may_be_usual(label: Label, rules: Rules) -> bool:
         return bool(rules.usual)
     members = (rules.groups or {}).get(label.name, frozenset())
     return label.name in rules.usual or not rules.usual.isdisjoint(members)
-
-
-def is_species(label: Label, rules: Rules) -> bool:
-    """Whether it may be a first: look-alikes that were not told apart are none."""
-    is_vague = label.is_any_bird or label.name == UNIDENTIFIED_ANIMAL
-    return not is_vague and label.name not in (rules.groups or {})
 
 
 def _firsts(label: Label, away: int | None, absence: int) -> set[Sort]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from feeder.alert_timing import Held
+from feeder.alerts.timing import Held
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Visit
 from feeder.moves import sync_folder

@@ -6,9 +6,9 @@ from datetime import datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from feeder.alert_rules import Judged, Outcome, Rules, is_sure, judge
-from feeder.alert_timing import Held, Quiet, hold, release
-from feeder.alert_words import visit_alert
+from feeder.alerts.rules import Judged, Outcome, Rules, is_sure, judge
+from feeder.alerts.timing import Held, Quiet, hold, release
+from feeder.alerts.words import visit_alert
 from feeder.domain import Visit
 
 

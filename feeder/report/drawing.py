@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
-from feeder.best_shots import Best, cut
-from feeder.daily_report import Guest, Report
-from feeder.lettering import Lettering
-from feeder.report_words import first_shown, footnotes, hours_shown, many, summary, when
+from feeder.report.best_shots import Best, cut
+from feeder.report.gathering import Guest, Report
+from feeder.report.lettering import Lettering
+from feeder.report.words import first_shown, footnotes, hours_shown, many, summary, when
 
 WIDTH = 1080
 """Pixels: what phones show whole."""

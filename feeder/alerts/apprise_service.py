@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feeder.alert_targets import MEND, Target
+from feeder.alerts.targets import MEND, Target
 from feeder.errors import ConfigError
 
 if TYPE_CHECKING:

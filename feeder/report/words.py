@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from feeder.best_shots import Best
 from feeder.clock import to_local
-from feeder.daily_report import Guest, Report
 from feeder.domain import Kind, Visit
+from feeder.report.best_shots import Best
+from feeder.report.gathering import Guest, Report
 
 DAYLIGHT = range(7, 18)
 """Hours that a chart always shows."""

@@ -33,7 +33,7 @@ ORDER BY min(m.media_id)
 
 
 @dataclass
-class Tally:
+class FrameCounts:
     """Frames by camera and observation type, and sightings by camera and label, as first judged.
 
     `newest` is when each camera's newest frame was logged, in UTC. All of it is on the `done`
@@ -67,22 +67,22 @@ class Standing:
     corrected: int
 
 
-class TallyLog(OpenLog):
+class FrameCountLog(OpenLog):
     """Counts what is in the log. Raises LogUnavailable or LogDamaged as the log does."""
 
-    def count_on(self, tally: Tally, seconds: float, clock: Clock) -> None:
-        """Adds the frames that came since to a tally, for about so many seconds at most."""
-        ((tally.total,),) = self._read("SELECT coalesce(max(media_id), 0) FROM media")
+    def count_on(self, counts: FrameCounts, seconds: float, clock: Clock) -> None:
+        """Adds the frames that came since to the counts, for about so many seconds at most."""
+        ((counts.total,),) = self._read("SELECT coalesce(max(media_id), 0) FROM media")
         until = clock.monotonic() + seconds
-        while tally.done < tally.total:
-            last = min(tally.total, tally.done + STEP)
-            for camera, kind, label, count, received in self._read(_COUNTS, (tally.done, last)):
-                tally.frames[camera, kind] += count
+        while counts.done < counts.total:
+            last = min(counts.total, counts.done + STEP)
+            for camera, kind, label, count, received in self._read(_COUNTS, (counts.done, last)):
+                counts.frames[camera, kind] += count
                 if kind == "animal":
-                    tally.sightings[camera, label] += count
+                    counts.sightings[camera, label] += count
                 at = parse_utc(received)
-                tally.newest[camera] = max(at, tally.newest.get(camera, at))
-            tally.done = last
+                counts.newest[camera] = max(at, counts.newest.get(camera, at))
+            counts.done = last
             if clock.monotonic() >= until:
                 return
 

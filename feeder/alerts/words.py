@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from feeder.alert_rules import NOTABLE, Judged, Sort
-from feeder.alert_timing import Alert
+from feeder.alerts.rules import NOTABLE, Judged, Sort
+from feeder.alerts.timing import Alert
 from feeder.clock import to_local
 from feeder.plain_text import plain
 

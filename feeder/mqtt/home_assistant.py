@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from feeder.mqtt_topics import CameraTopics, Topics
+from feeder.mqtt.topics import CameraTopics, Topics
 from feeder.plain_text import plain
 
 ONLINE, OFFLINE = "online", "offline"

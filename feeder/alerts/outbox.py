@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from feeder.alert_state import AlertState, Message
-from feeder.alert_targets import Target
+from feeder.alerts.state import AlertState, Message
+from feeder.alerts.targets import Target
 from feeder.clock import Clock
 from feeder.errors import FeederError
 

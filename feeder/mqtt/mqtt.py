@@ -7,18 +7,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from feeder import __version__, home_assistant, thumbnails
+from feeder import __version__, picture_file, thumbnails
 from feeder.clock import Clock, to_local, utc_text
 from feeder.config import Settings
 from feeder.daemon_link import DaemonLink
 from feeder.domain import Visit
 from feeder.errors import LogbookError
-from feeder.home_assistant import BEGAN, ENDED, OFF, OFFLINE, ON, ONLINE
-from feeder.log_state import LogState, StateReader
 from feeder.log_watch import LogWatch
-from feeder.mqtt_link import BrokerLink, access, is_open_to_others
-from feeder.mqtt_topics import Topics
-from feeder.places import where
+from feeder.mqtt import home_assistant
+from feeder.mqtt.broker_link import BrokerLink, access, is_open_to_others
+from feeder.mqtt.home_assistant import BEGAN, ENDED, OFF, OFFLINE, ON, ONLINE
+from feeder.mqtt.log_state import LogState, StateReader
+from feeder.mqtt.topics import Topics
 from feeder.plain_text import plain
 from feeder.records import visit_record
 from feeder.refill import FeederState
@@ -219,8 +219,8 @@ class Mqtt:
         best = visit.best if visit else None
         if best == self._shown:
             return
-        path = where(self._settings, [best])[best] if best is not None else None
-        picture = thumbnails.reduced(path) if path else None
+        data = picture_file.of_frame(self._settings, best) if best is not None else None
+        picture = thumbnails.made_small(data) if data else None
         self._retained[self._topics.thumbnail] = thumbnails.jpeg(picture) if picture else b""
         self._shown = best
 

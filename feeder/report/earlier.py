@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from feeder.clock import to_local
 from feeder.domain import Kind, Sighting
-from feeder.report_period import Period
+from feeder.report.periods import Period
 from feeder.sighting_log import SightingLog
 
 DAY = timedelta(days=1)

@@ -4,27 +4,28 @@ import logging
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from feeder import alert_targets, alert_words, apprise_service, places, query_terms, visit_history
-from feeder.alert_log import AlertLog
-from feeder.alert_rules import Outcome, Rules, Sort, is_species, judge
-from feeder.alert_state import TOLD_DAYS, AlertState, Content, Told
-from feeder.alert_timing import TROUBLES, Alert, hold, release
+from feeder import picture_file, query_terms, visit_history
+from feeder.alerts import apprise_service, targets, words
+from feeder.alerts.alert_log import AlertLog
+from feeder.alerts.earlier_visits import as_logged, last_before
+from feeder.alerts.outbox import Outbox
+from feeder.alerts.quiet_hours import QuietHours
+from feeder.alerts.rules import Outcome, Rules, Sort, judge
+from feeder.alerts.state import TOLD_DAYS, AlertState, Content, Told
+from feeder.alerts.timing import TROUBLES, Alert, hold, release
+from feeder.alerts.troubles import Trouble, Watch, empty
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
 from feeder.daemon_link import DaemonLink
 from feeder.domain import Visit
-from feeder.earlier_visits import as_logged, last_before
 from feeder.errors import LogbookError
 from feeder.live_visits import SURE
-from feeder.outbox import Outbox
 from feeder.query_terms import groups
-from feeder.quiet_hours import QuietHours
 from feeder.sighting_log import SightingLog
 from feeder.tag_log import TagLog
-from feeder.thumbnails import jpeg, reduced
-from feeder.troubles import Trouble, Watch, empty, feeder_states
+from feeder.thumbnails import jpeg, made_small
 from feeder.visit_history import VisitQuery
-from feeder.visits import WINDOW
+from feeder.visits import WINDOW, is_species
 from feeder.vocabulary import Vocabulary
 
 log = logging.getLogger("feeder.alerts")
@@ -77,10 +78,10 @@ def quiet_hours(settings: Settings, zone: ZoneInfo | None) -> QuietHours | None:
 def picture(settings: Settings, media_id: int) -> bytes | None:
     """A frame made small, without what its file said of it; None where its picture has gone."""
     try:
-        path = places.where(settings, [media_id])[media_id]
+        data = picture_file.of_frame(settings, media_id)
     except LogbookError:
         return None
-    image = reduced(path, EDGE) if path else None
+    image = made_small(data, EDGE) if data else None
     return jpeg(image) if image else None
 
 
@@ -113,7 +114,7 @@ class Alerts:
         self._watch = Watch(tuple(self._zones), section.stalled_hours, link, self._clock)
         self.outbox = Outbox(
             self.state,
-            lambda: alert_targets.read(settings),
+            lambda: targets.read(settings),
             lambda media_id: picture(settings, media_id) if section.picture else None,
             apprise_service.send,
             self._clock,
@@ -130,7 +131,7 @@ class Alerts:
 
         Raises ConfigError for a URL or file that means nothing, VocabularyError for such a bird.
         """
-        for target in alert_targets.read(settings):
+        for target in targets.read(settings):
             apprise_service.check(target)
         made = cls(settings, rules_of(settings, vocabulary), link)
         made.outbox.start()
@@ -193,7 +194,7 @@ class Alerts:
         near = self._log.in_order(since=visit.start - WINDOW, deployment=visit.deployment)
         others = {one.label.name: one.label for one in near}
         others.pop(visit.label.name, None)
-        return any(is_species(label, self._rules) for label in others.values())
+        return any(is_species(label, self._rules.groups or {}) for label in others.values())
 
     def _missed(self) -> list[Visit]:
         """Visits of the last hour: nobody may have been there to tell of them."""
@@ -234,7 +235,7 @@ class Alerts:
         if judged.outcome is not Outcome.TOLD:
             return
         zone = self._zones.get(visit.deployment)
-        alert = alert_words.visit_alert(judged, zone, page_link(self._settings))
+        alert = words.visit_alert(judged, zone, page_link(self._settings))
         with self.state.changing() as content:
             content.told.append(Told.of(visit))
             self._post(content, alert)
@@ -264,7 +265,7 @@ class Alerts:
             content.held = rest
             for alerts, was_quiet in ((of_quiet, True), (of_flood, False)):
                 if alerts:
-                    content.post(*alert_words.digest(alerts, was_quiet), now)
+                    content.post(*words.digest(alerts, was_quiet), now)
                     content.sent.append(now)
         self.outbox.wake()
 
@@ -278,7 +279,7 @@ class Alerts:
         now = self._clock.now()
         if Sort.EMPTY in self._rules.about:
             with TagLog(self._settings.database) as tags:
-                states = feeder_states(tags, self._zones, now)
+                states = tags.feeder_states(self._zones, now)
             for camera, state in states.items():
                 if state.is_empty is not None:
                     self._follow(empty(camera), state.is_empty)
@@ -315,7 +316,7 @@ class Alerts:
             content.held = [one for one in content.held if one not in waiting]
             title = trouble.title if is_so else trouble.over
             if title and not waiting:  # else what was last heard is true again
-                alert = alert_words.trouble_alert(
+                alert = words.trouble_alert(
                     trouble.key if is_so else over,
                     trouble.sort,
                     trouble.camera,

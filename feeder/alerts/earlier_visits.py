@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from feeder.alert_log import AlertLog
-from feeder.alert_rules import is_sure
+from feeder.alerts.alert_log import AlertLog
+from feeder.alerts.rules import is_sure
 from feeder.domain import Visit
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery, read

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from feeder.alert_rules import Sort
-from feeder.quiet_hours import QuietHours
+from feeder.alerts.quiet_hours import QuietHours
+from feeder.alerts.rules import Sort
 
 HOUR = timedelta(hours=1)
 

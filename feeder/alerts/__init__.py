@@ -1,0 +1,1 @@
+"""Messages to phones of what happens at the feeder."""

@@ -1,0 +1,1 @@
+"""The feeder in home automation: MQTT, as Home Assistant discovers it."""

@@ -1,0 +1,1 @@
+"""A day or a week at the feeder as one page, to send on."""
