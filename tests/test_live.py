@@ -71,6 +71,21 @@ def test_a_silent_log_gives_signs_of_life(tmp_path: Path) -> None:
     run(listen())
 
 
+def test_a_stream_ends_for_who_may_not_stay(tmp_path: Path) -> None:
+    """Who has logged out elsewhere hears no more, not even that the connection stands."""
+
+    async def leave() -> None:
+        said = [True, False]
+        follower = Follower(tmp_path / "none.db", lambda: False)
+        follower.start()
+        stream = events(follower, 0.01, lambda: said.pop(0))
+        assert (await first(stream, 2))[1:] == [": still here\n\n"]
+        assert [piece async for piece in stream] == []
+        follower.close()
+
+    run(leave())
+
+
 def test_streams_end_when_the_server_wants_to(tmp_path: Path, quick: None) -> None:
     """A server that stops waits for its connections, so they have to know."""
 

@@ -1,16 +1,17 @@
 """What stands before every page: the password, names, origins and headers."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from feeder import config
 from feeder.errors import ConfigError, FeederError
 from feeder.web import listening, passwords
-from feeder.web.login import OPEN, OPEN_BELOW, SESSION_SECONDS, local_path
+from feeder.web.login import MAY_STAY, OPEN, OPEN_BELOW, SESSION_SECONDS, Gate, local_path
 from feeder.web.security import HEADERS, host_name
 from tests.conftest import FakeClock
 from tests.sightings import ROBIN
@@ -92,15 +93,16 @@ def test_nothing_is_changed_by_looking(locked: Asker, site: Site) -> None:
 
 
 def test_head_is_answered_as_get_without_a_body(locked: Asker) -> None:
-    """Of every route that GET knows: the status, what it is and how long, and nothing more."""
+    """Of every route that GET knows: the status and the headers, and nothing more."""
     for method, path in routes(locked.app):
         if method != "GET":
             continue
         whole = locked.get(filled(path), {**BASIC, **BROWSER})
         head = locked.ask("HEAD", filled(path), {**BASIC, **BROWSER})
         assert (head.status, head.body) == (whole.status, b""), path
-        for name in ("content-type", "content-length", "location"):
+        for name in ("content-type", "location"):
             assert head.headers.get(name) == whole.headers.get(name), (path, name)
+        assert ("content-length" in head.headers) == ("content-length" in whole.headers), path
 
 
 def test_every_answer_bears_the_headers(locked: Asker) -> None:
@@ -180,6 +182,26 @@ def test_logging_out_ends_the_session(locked: Asker) -> None:
     assert answer.status == 303 and 'feeder-session=""' in answer.headers["set-cookie"]
     assert locked.get("/", cookie).status == 401
     assert locked.get("/", other).status == 200
+
+
+def test_a_stream_hears_of_the_logout(locked: Asker, site: Site) -> None:
+    """Whether who listens may stay is asked anew: of the session, and of the password."""
+
+    def staying(headers: dict[str, str]) -> Callable[[], bool]:
+        scope = {"type": "http", "method": "GET", "path": "/live", "headers": [
+            (name.encode(), value.encode()) for name, value in headers.items()
+        ]}  # fmt: skip
+        gate = Gate(locked.app, locked.app.state.doorkeeper, locked.app.state.sessions)
+        assert locked.run(gate._answer(scope)) is locked.app
+        return cast(Callable[[], bool], scope[MAY_STAY])
+
+    cookie = locked.log_in().cookie
+    session, basic = staying(cookie), staying(BASIC)
+    assert session() and basic()
+    locked.post("/logout", cookie)
+    assert not session() and basic()
+    set_password(site, "another one")
+    assert not basic()
 
 
 def test_cookies_of_others_are_no_matter(locked: Asker) -> None:

@@ -6,7 +6,7 @@ from feeder.alerts.alert_log import AlertLog
 from feeder.alerts.rules import is_sure
 from feeder.domain import Visit
 from feeder.sighting_log import SightingLog
-from feeder.visit_history import VisitQuery, read
+from feeder.visit_history import VisitQuery, of_frame, read
 from feeder.visits import Groups
 
 _MOMENT = timedelta(milliseconds=1)
@@ -25,8 +25,7 @@ def as_logged(log: SightingLog, gap: timedelta, groups: Groups, visit: Visit) ->
     at = AlertLog(log.path).taken(first)
     if at is None:
         return None
-    query = VisitQuery(at, at + _MOMENT, deployment=visit.deployment)
-    return next((one for one in read(log, gap, groups, query) if first in one.media_ids), None)
+    return of_frame(log, gap, groups, first, visit.deployment, at)
 
 
 def last_before(

@@ -18,6 +18,9 @@ from feeder.sighting_log import SightingLog
 from feeder.visits import Groups
 from feeder.vocabulary import Vocabulary
 
+AGAIN_SECONDS = 60.0
+"""How long a vocabulary that is refused is left alone: every page asks for it."""
+
 
 @dataclass
 class Desk:
@@ -37,6 +40,7 @@ class Desk:
     _loading: threading.Lock = field(default_factory=threading.Lock, init=False)
     _vocabulary: Vocabulary | None = field(default=None, init=False)
     _vocabulary_of: object = field(default=None, init=False)
+    _again_at: float = field(default=float("-inf"), init=False)
     _classifier: Classifier | None = field(default=None, init=False)
     _classifier_of: object = field(default=None, init=False)
 
@@ -47,12 +51,15 @@ class Desk:
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """The labels as they are now; read again where the user's own have changed."""
+        """The labels as they are now; read again where the user's own have changed, and now and
+        then where they are refused."""
         with self._lock:
-            files = self.labels_stamp
-            if files != self._vocabulary_of or self._vocabulary is None:
+            files, now = self.labels_stamp, self.clock.monotonic()
+            is_refused = self._vocabulary is None and now >= self._again_at
+            if files != self._vocabulary_of or is_refused:
                 self._vocabulary = self.load_vocabulary(self.settings)
                 self._vocabulary_of = files
+                self._again_at = now + AGAIN_SECONDS
             return self._vocabulary
 
     @property

@@ -13,6 +13,7 @@ import math
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
@@ -43,6 +44,9 @@ OPEN_BELOW = "/static/"
 
 IN_SESSION = "feeder.in_session"
 """The key in a request's scope that says whether a session bears it."""
+
+MAY_STAY = "feeder.may_stay"
+"""The key of a function that says whether who was let in still would be: a stream has no end."""
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="feeder", charset="UTF-8"'}
 # No browser knows this scheme, so none opens a window of its own that asks for a password.
@@ -106,9 +110,10 @@ class Gate:
             return self.app
         try:
             hashed = self.doorkeeper.hash()
+            token = Request(scope).cookies.get(COOKIE, "")
+            scope[MAY_STAY] = partial(self._may_stay, hashed, token)
             if hashed is None:
                 return self.app
-            token = Request(scope).cookies.get(COOKIE, "")
             if token and self.sessions.knows(token, hashed):
                 scope[IN_SESSION] = True
                 return self.app
@@ -116,6 +121,7 @@ class Gate:
             if password is not None and await run_in_threadpool(
                 self.doorkeeper.admits, password, client(scope)
             ):
+                scope[MAY_STAY] = partial(self._may_stay, hashed, "")
                 return self.app
         except TooManyAttempts as often:
             return too_often(scope, often.wait)
@@ -131,6 +137,14 @@ class Gate:
             "Log in at /login, or send it by HTTP Basic with any user name.",
             _CHALLENGE if for_program else _NO_CHALLENGE,
         )
+
+    def _may_stay(self, hashed: str | None, token: str) -> bool:
+        """Whether the password is still that one, and the session, where there is one, goes on."""
+        try:
+            is_same = self.doorkeeper.hash() == hashed
+        except FeederError:
+            return False
+        return is_same and (not hashed or not token or self.sessions.knows(token, hashed))
 
 
 def _basic_password(scope: Scope) -> str | None:

@@ -15,7 +15,7 @@ from feeder.clock import to_local
 from feeder.domain import Label
 from feeder.log_records import species_record, statistics_record
 from feeder.visit_history import VisitQuery
-from feeder.visit_statistics import Statistics
+from feeder.visit_statistics import ABSENCE, Statistics
 from feeder.visits import is_species
 from feeder.web.api import models, shapes
 from feeder.web.api.asking import Chosen, Selecting, choose
@@ -57,7 +57,7 @@ class StatisticsAsked(Selecting):
     """Which visits are counted."""
 
     absence: int = Field(
-        60,
+        ABSENCE,
         ge=1,
         le=36500,
         description="whole days without a species after which it is a first of the season",
