@@ -334,6 +334,20 @@ def test_what_was_not_sent_is_sent_after_a_restart(
     assert len(phone.received) == 1
 
 
+def test_after_a_restore_a_message_bears_no_other_birds_picture(
+    watched: Callable[..., Watched], phone: Receiver, site: Site
+) -> None:
+    """What waits to be sent was about a frame whose number the log has given to another since."""
+    feeder = watched(f"{VISIT}")
+    feeder.see(ROBIN)
+    feeder.see(ROBIN)
+    feeder.turn(sends=False)
+    _sql(feeder, "UPDATE media SET sha256 = randomblob(32), file_name = 'another.jpg'")
+    feeder.alerts.outbox.step()
+    assert phone.titles == ["European Robin: first visit ever"]
+    assert phone.received[0].pictures == []
+
+
 def test_a_log_that_cannot_be_read_loses_no_visit(
     watched: Callable[..., Watched], phone: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,7 @@
 """Messages to phones: follows visits and troubles, and tells each once, at the right time."""
 
 import logging
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ from feeder.alerts.earlier_visits import as_logged, last_before
 from feeder.alerts.outbox import Outbox
 from feeder.alerts.quiet_hours import QuietHours
 from feeder.alerts.rules import Outcome, Rules, Sort, judge
-from feeder.alerts.state import TOLD_DAYS, AlertState, Content, Told
+from feeder.alerts.state import TOLD_DAYS, AlertState, Content, Message, Told
 from feeder.alerts.timing import TROUBLES, Alert, hold, release
 from feeder.alerts.troubles import Trouble, Watch, empty
 from feeder.clock import Clock, to_local
@@ -75,10 +76,17 @@ def quiet_hours(settings: Settings, zone: ZoneInfo | None) -> QuietHours | None:
     return QuietHours(start, end, zone)
 
 
-def picture(settings: Settings, media_id: int) -> bytes | None:
-    """A frame made small, without what its file said of it; None where its picture has gone."""
+def picture(settings: Settings, message: Message) -> bytes | None:
+    """A message's frame made small, without what its file said of it.
+
+    None where its picture has gone, or the log has given its number to another frame since.
+    """
+    if message.media_id is None:
+        return None
     try:
-        data = picture_file.of_frame(settings, media_id)
+        if AlertLog(settings.database).fingerprints([message.media_id]) != (message.frame,):
+            return None
+        data = picture_file.of_frame(settings, message.media_id)
     except LogbookError:
         return None
     image = made_small(data, EDGE) if data else None
@@ -115,7 +123,7 @@ class Alerts:
         self.outbox = Outbox(
             self.state,
             lambda: targets.read(settings),
-            lambda media_id: picture(settings, media_id) if section.picture else None,
+            lambda message: picture(settings, message) if section.picture else None,
             apprise_service.send,
             self._clock,
         )
@@ -216,6 +224,7 @@ class Alerts:
         if visit is None:
             return
         now = self._clock.now()
+        frames = self._known.fingerprints(visit.media_ids)
         with self.state.reading() as content:
             content.started = min(content.started, now)  # a clock that was ahead has been set
             is_news = (
@@ -223,7 +232,7 @@ class Alerts:
                 and abs(now - visit.end) <= FRESH
                 and now - visit.start < TOLD_DAYS
             )
-            if not is_news or content.was_told(visit):
+            if not is_news or content.was_told(visit, frames):
                 return
         judged = judge(
             visit,
@@ -236,9 +245,10 @@ class Alerts:
             return
         zone = self._zones.get(visit.deployment)
         alert = words.visit_alert(judged, zone, page_link(self._settings))
+        best = next(iter(self._known.fingerprints([visit.best])), "")
         with self.state.changing() as content:
-            content.told.append(Told.of(visit))
-            self._post(content, alert)
+            content.told.append(Told.of(visit, frames))
+            self._post(content, replace(alert, frame=best))
 
     def _post(self, content: Content, alert: Alert) -> None:
         """Puts an alert where it goes now: into the outbox, or where it waits."""
@@ -249,7 +259,7 @@ class Alerts:
         if held is not None:
             content.held.append(held)
             return
-        content.post(alert.title, alert.body, alert.media_id, now)
+        content.post(alert.title, alert.body, alert, now)
         if alert.sort not in TROUBLES:
             content.sent.append(now)
         self.outbox.wake()

@@ -35,15 +35,15 @@ Send = Callable[[Target, str, str, bytes | None], str]
 class Outbox:
     """`step` sends what is due; after `start` a thread does, whenever it is woken.
 
-    `targets` gives the services as they are now, `picture` a frame as a JPEG or None, `send` sends
-    and says what kept it from that, "" for nothing.
+    `targets` gives the services as they are now, `picture` a message's as a JPEG or None, `send`
+    sends and says what kept it from that, "" for nothing.
     """
 
     def __init__(
         self,
         state: AlertState,
         targets: Callable[[], Sequence[Target]],
-        picture: Callable[[int], bytes | None],
+        picture: Callable[[Message], bytes | None],
         send: Send,
         clock: Clock,
     ) -> None:
@@ -116,8 +116,7 @@ class Outbox:
     def _deliver(self, message: Message, targets: Sequence[Target]) -> None:
         """Sends one message to each service that has not taken it and is not left alone."""
         left = [one for one in targets if message.left is None or one.key in message.left]
-        shown = message.media_id
-        picture = _Once(lambda: None if shown is None else self._picture(shown))
+        picture = _Once(lambda: self._picture(message))
         is_old = abs(self._clock.now() - message.made) > GIVE_UP
         for target in list(left):
             if self._stopping.is_set():

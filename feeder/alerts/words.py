@@ -60,8 +60,8 @@ def trouble_alert(
     return Alert(key, sort, camera, title, title, body, line, at)
 
 
-def digest(alerts: Sequence[Alert], was_quiet: bool) -> tuple[str, str, int | None]:
-    """One message instead of several: its title, body, and the frame to show.
+def digest(alerts: Sequence[Alert], was_quiet: bool) -> tuple[str, str, Alert | None]:
+    """One message instead of several: its title, body, and the alert whose frame is shown.
 
     The most notable are named, in the order of time, and the others counted.
     """
@@ -78,5 +78,5 @@ def digest(alerts: Sequence[Alert], was_quiet: bool) -> tuple[str, str, int | No
     more = len({one.subject for one in alerts}) - 1
     title = "While it was quiet" if was_quiet else "In the last hour"
     title += f": {subjects[0]}" + (f" and {more} more" if more else "")
-    shown = next((one.media_id for one in by_note if one.media_id is not None), None)
+    shown = next((one for one in by_note if one.media_id is not None), None)
     return title, "\n".join(lines), shown
