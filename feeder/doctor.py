@@ -5,11 +5,13 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from feeder import region
+from feeder.alerts import checkup as alerts_checkup
 from feeder.backup import Backups
+from feeder.check import Check as Check
+from feeder.check import is_open_to_others
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
 from feeder.domain import Deployment, Kind, KnownBy, Label
@@ -17,7 +19,7 @@ from feeder.errors import BundleError, FeederError
 from feeder.inbox import must_poll
 from feeder.log_reader import LogReader
 from feeder.mounts import file_system
-from feeder.mqtt.broker_link import access, is_open_to_others, try_once
+from feeder.mqtt.broker_link import access, try_once
 from feeder.opening import open_bundle, open_classifier, open_vocabulary
 from feeder.species_prior import expect
 from feeder.system_time import awaits_synchronisation
@@ -34,18 +36,9 @@ OLD_BACKUP = 3
 """Intervals without a backup after which something is in its way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at: whether it is well, what was found, and how to mend it."""
-
-    name: str
-    well: bool
-    found: str
-    mend: str = ""
-
-
 def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]:
-    """Looks at folders, watcher, model, database, disk, clock and MQTT, one after the other.
+    """Looks at folders, watcher, model, database, disk, clock, MQTT and
+    messages, one after the other.
 
     `try_model` loads the configured model and says what it is; FeederError where it cannot.
     """
@@ -61,6 +54,7 @@ def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]
     yield _disk(settings)
     yield _clock(settings)
     yield from _broker(settings)
+    yield from alerts_checkup.examine(settings)
     yield _platform()
 
 

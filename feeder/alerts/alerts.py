@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from feeder import picture_file, query_terms, visit_history
-from feeder.alerts import apprise_service, targets, words
+from feeder.alerts import apprise_service, words
 from feeder.alerts.alert_log import AlertLog
 from feeder.alerts.earlier_visits import as_logged, last_before
 from feeder.alerts.outbox import Outbox
@@ -122,7 +122,7 @@ class Alerts:
         self._watch = Watch(tuple(self._zones), section.stalled_hours, link, self._clock)
         self.outbox = Outbox(
             self.state,
-            lambda: targets.read(settings),
+            lambda: apprise_service.usable(settings),
             lambda message: picture(settings, message) if section.picture else None,
             apprise_service.send,
             self._clock,
@@ -137,11 +137,14 @@ class Alerts:
     ) -> "Alerts":
         """Checks what [alerts] says, and begins to send.
 
-        Raises ConfigError for a URL or file that means nothing, VocabularyError for such a bird.
+        A URL or file that means nothing is said, and the others are sent to. Raises ConfigError
+        where there is no other, VocabularyError for a bird that means nothing.
         """
-        for target in targets.read(settings):
-            apprise_service.check(target)
+        found, wrong = apprise_service.usable(settings)
+        if wrong and not found:
+            raise wrong[0]
         made = cls(settings, rules_of(settings, vocabulary), link)
+        made.outbox.look()
         made.outbox.start()
         return made
 
