@@ -14,6 +14,7 @@ from feeder.check import Check as Check
 from feeder.check import is_open_to_others
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
+from feeder.deployment_log import unmatched
 from feeder.domain import Deployment, Kind, KnownBy, Label
 from feeder.errors import BundleError, FeederError
 from feeder.inbox import must_poll
@@ -50,6 +51,7 @@ def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]
     yield from _retention(settings)
     yield _model(try_model)
     yield _database(settings)
+    yield from _names(settings)
     yield _backup(settings)
     yield _disk(settings)
     yield _clock(settings)
@@ -59,8 +61,9 @@ def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]
 
 
 def quick(settings: Settings) -> Iterator[Check]:
-    """What of it takes no time worth naming: folders, backup, disk and clock."""
+    """What of it takes no time worth naming: folders, cameras' names, backup, disk, clock."""
     yield from map(_folder, settings.deployments)
+    yield from _names(settings)
     yield _backup(settings)
     yield _disk(settings)
     yield _clock(settings)
@@ -242,6 +245,13 @@ def _database(settings: Settings) -> Check:
         )
     frames = ", ".join(f"{count} {kind}" for kind, count in sorted(counted.items())) or "empty"
     return Check("log", True, f"{path} is sound: {frames}")
+
+
+def _names(settings: Settings) -> Iterator[Check]:
+    """Whether a camera may have got another name in the settings alone; else nothing."""
+    found = unmatched(settings.database, [one.name for one in settings.deployments])
+    if found.may_be_renamed:
+        yield Check("deployments", False, str(found), found.mend)
 
 
 def _backup(settings: Settings) -> Check:
