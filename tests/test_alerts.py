@@ -123,6 +123,18 @@ def test_a_visit_is_told_once_with_its_picture(
         assert dict(image.getexif()) == {}
 
 
+def test_a_message_links_to_the_visits_own_page(
+    watched: Callable[..., Watched], phone: Receiver, site: Site
+) -> None:
+    """By the first name that the page has in the house."""
+    text = site.config.read_text(encoding="utf-8")
+    named = '[web]\nenabled = true\nnames = ["feeder.local", "nest"]\n'
+    site.config.write_text(text.replace("[web]\n", named), encoding="utf-8")
+    feeder = watched(VISIT)
+    feeder.visit(ROBIN)
+    assert phone.received[0].body.endswith(f"\nhttp://feeder.local:{site.port}/visits/garden%3A1")
+
+
 def test_a_form_takes_the_picture_as_a_file_without_what_it_says(
     watched: Callable[..., Watched], phone: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

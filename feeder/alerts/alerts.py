@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from datetime import datetime, time, timedelta
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from feeder import picture_file, query_terms, visit_history
@@ -93,10 +94,12 @@ def picture(settings: Settings, message: Message) -> bytes | None:
     return jpeg(image) if image else None
 
 
-def page_link(settings: Settings) -> str:
-    """Where the page is for a phone in the house; "" where it has no name that one would know."""
+def page_link(settings: Settings, visit: Visit) -> str:
+    """Where a phone in the house finds the visit; "" where the page has no name it would know."""
     web = settings.web
-    return f"http://{web.names[0]}:{web.port}/" if web.enabled and web.names else ""
+    if not (web.enabled and web.names):
+        return ""
+    return f"http://{web.names[0]}:{web.port}/visits/{quote(visit.visit_id, safe='')}"
 
 
 class Alerts:
@@ -247,7 +250,7 @@ class Alerts:
         if judged.outcome is not Outcome.TOLD:
             return
         zone = self._zones.get(visit.deployment)
-        alert = words.visit_alert(judged, zone, page_link(self._settings))
+        alert = words.visit_alert(judged, zone, page_link(self._settings, visit))
         best = next(iter(self._known.fingerprints([visit.best])), "")
         with self.state.changing() as content:
             content.told.append(Told.of(visit, frames))
