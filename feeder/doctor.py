@@ -286,7 +286,8 @@ def _clock(settings: Settings) -> Check:
         epochs = LogReader(settings.database).epochs()
     except FeederError:  # no log yet, or an older release's
         epochs = []
-    known_by = Timekeeper(clock, epochs, write=lambda epoch: None).look().known_by
+    keeper = Timekeeper(clock, epochs, write=lambda epoch: None, is_quiet=True)
+    known_by = keeper.look().known_by
     found = to_local(clock.now(), settings.deployments[0].zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     if known_by is not None:
         return Check("clock", True, f"{found}, {_VOUCHED[known_by]}")
