@@ -85,11 +85,11 @@ def test_what_was_counted_is_counted_under_the_new_name(site: Site, tmp_path: Pa
     tally = Tally(tmp_path / "tally.db")
     tally.prepare()
     log = SightingLog(site.settings.database)
+    terms = Terms(site.settings.visits.gap, {}, {"garden": None, "pond": None})
     for name in ("garden", "pond"):
         if name == "pond":
             with DeploymentLog(site.settings.database, writable=True) as names:
                 names.rename("garden", "pond")
-        terms = Terms(site.settings.visits.gap, {}, {name: None})
         counting.look(log, tally, terms)
         while counting.work(log, tally, terms):
             pass
