@@ -182,6 +182,17 @@ def test_logging_out_ends_the_session(locked: Asker) -> None:
     assert locked.get("/", other).status == 200
 
 
+def test_nothing_but_pictures_is_kept_of_what_needs_the_password(locked: Asker, site: Site) -> None:
+    """After logging out, Back asks again; pictures and what is open stay for a while."""
+    media_id = site.see(ROBIN)
+    for path in ("/", "/species", f"{API}/visits", "/health"):
+        assert locked.get(path, BASIC).headers["cache-control"] == "no-store", path
+    picture = locked.get(f"/media/{media_id}/thumbnail.jpg", BASIC)
+    assert picture.status == 200
+    assert "max-age" in picture.headers["cache-control"]
+    assert locked.get("/static/feeder.css").headers["cache-control"] != "no-store"
+
+
 def test_cookies_of_others_are_no_matter(locked: Asker) -> None:
     """A browser sends those of every program on this computer, whatever their port or form."""
     ours = locked.log_in().cookie["cookie"]
