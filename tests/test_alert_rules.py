@@ -14,7 +14,9 @@ from feeder.alerts.rules import Outcome, Rules, Sort, judge
 from feeder.alerts.state import AlertState, Told
 from feeder.alerts.timing import LONGEST, Alert, Held, hold, release
 from feeder.alerts.words import LINES, digest, visit_alert
+from feeder.cli import output
 from feeder.domain import UNIDENTIFIED_ANIMAL, UNIDENTIFIED_BIRD, Kind, Label, Visit
+from feeder.web import words
 from tests.sightings import ROBIN, SPARROW, SQUIRREL
 
 ZONE = ZoneInfo("Europe/Dublin")
@@ -147,6 +149,16 @@ def test_one_message_says_all_that_a_visit_is() -> None:
     ]
     assert alert.sort is Sort.RARE
     assert alert.media_id == 1
+
+
+def test_nothing_is_100_percent_sure_that_is_not_certain() -> None:
+    """A message says of a visit what the page and the command line say."""
+    for share, said in ((0.9962, "99 %"), (1.0, "100 %"), (0.905, "91 %"), (0.0, "0 %")):
+        judged = judge(
+            visit(confidence=share), Rules(EVERYTHING), lambda: None, lambda: False, lambda _: ZONE
+        )
+        assert visit_alert(judged, ZONE).body == f"12:00 at garden, {said} sure"
+        assert output.percent(share) == words.percent(share) == said
 
 
 def test_a_time_that_may_be_wrong_has_a_mark() -> None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from feeder.alerts.rules import NOTABLE, Judged, Sort
 from feeder.alerts.timing import Alert
 from feeder.clock import to_local
-from feeder.plain_text import plain
+from feeder.plain_text import percent, plain
 
 LINES = 10
 """Visits that a digest names one by one."""
@@ -31,9 +31,9 @@ def visit_alert(judged: Judged, zone: ZoneInfo | None, link: str = "") -> Alert:
     name = plain(visit.label.name)
     title = f"{name}: {', '.join(said)}" if said else name
     local = to_local(visit.start, zone)
-    sure = "named by a person" if visit.is_by_person else f"{visit.confidence:.0%} sure"
+    sure = "named by a person" if visit.is_by_person else f"{percent(visit.confidence)} sure"
     clock = f"{local:%H:%M}" + ("" if visit.trusted else "?")
-    lines = [f"{clock} at {plain(visit.deployment)}, {sure.replace('%', ' %')}"]
+    lines = [f"{clock} at {plain(visit.deployment)}, {sure}"]
     if first is Sort.FIRST_OF_SEASON and judged.last is not None:
         away = (local.date() - judged.last).days - 1
         lines.append(f"Away for {away} days, last here on {judged.last}")
