@@ -56,17 +56,18 @@ def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]
     yield _disk(settings)
     yield _clock(settings)
     yield from _broker(settings)
-    yield from alerts_checkup.examine(settings)
+    yield from alerts_checkup.examine(settings, whole=True)
     yield _platform()
 
 
 def quick(settings: Settings) -> Iterator[Check]:
-    """What of it takes no time worth naming: folders, cameras' names, backup, disk, clock."""
+    """What of it takes no time: folders, cameras' names, backup, disk, clock and messages."""
     yield from map(_folder, settings.deployments)
     yield from _names(settings)
     yield _backup(settings)
     yield _disk(settings)
     yield _clock(settings)
+    yield from alerts_checkup.examine(settings, whole=False)
 
 
 def everything(settings: Settings, outlook: Callable[[Settings], str]) -> Iterator[Check]:

@@ -705,8 +705,9 @@ def test_a_url_that_means_nothing_silences_no_other(
     feeder.visit(SPARROW)
     assert len(phone.received) == 2
     assert caplog.text.count("entry 1 of `send_to`") == 1
-    bad = [one.found for one in checkup.examine(feeder.settings) if not one.well]
+    bad = [one.found for one in checkup.examine(feeder.settings, whole=True) if not one.well]
     assert len(bad) == 4
+    assert sum(not one.well for one in checkup.examine(feeder.settings, whole=False)) == 3
     assert "everybody on this computer may read" in bad[-1]
     assert len(phone.received) == 2, "the doctor sends nothing"
     tried = CliRunner().invoke(app, ["--config", str(site.config), "alerts", "test", "--json"])

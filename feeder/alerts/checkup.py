@@ -7,12 +7,15 @@ from feeder.check import Check, is_open_to_others
 from feeder.config import Settings
 
 
-def examine(settings: Settings) -> Iterator[Check]:
+def examine(settings: Settings, *, whole: bool) -> Iterator[Check]:
     """Whether each entry of `send_to` is understood and its file the owner's alone; no check
-    where nobody is to be told. Nothing of a URL is said but its place and the service's name."""
+    where nobody is to be told. Nothing of a URL is said but its place and the service's name.
+
+    Unless `whole`, Apprise, which takes a second and memory to load, is not asked.
+    """
     if not settings.alerts.send_to:
         return
-    found, wrong = apprise_service.usable(settings)
+    found, wrong = (apprise_service.usable if whole else targets.read)(settings)
     for error in wrong:
         yield Check("alerts", False, str(error), error.hint)
     for file in targets.files(settings):
