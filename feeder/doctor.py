@@ -5,19 +5,22 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from feeder import region
+from feeder.alerts import checkup as alerts_checkup
 from feeder.backup import Backups
+from feeder.check import Check as Check
+from feeder.check import is_open_to_others
 from feeder.clock import Clock, to_local
 from feeder.config import Settings
+from feeder.deployment_log import unmatched
 from feeder.domain import Deployment, Kind, KnownBy, Label
 from feeder.errors import BundleError, FeederError
 from feeder.inbox import must_poll
 from feeder.log_reader import LogReader
 from feeder.mounts import file_system
-from feeder.mqtt.broker_link import access, is_open_to_others, try_once
+from feeder.mqtt.broker_link import access, try_once
 from feeder.opening import open_bundle, open_classifier, open_vocabulary
 from feeder.species_prior import expect
 from feeder.system_time import awaits_synchronisation
@@ -34,18 +37,9 @@ OLD_BACKUP = 3
 """Intervals without a backup after which something is in its way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at: whether it is well, what was found, and how to mend it."""
-
-    name: str
-    well: bool
-    found: str
-    mend: str = ""
-
-
 def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]:
-    """Looks at folders, watcher, model, database, disk, clock and MQTT, one after the other.
+    """Looks at folders, watcher, model, database, disk, clock, MQTT and
+    messages, one after the other.
 
     `try_model` loads the configured model and says what it is; FeederError where it cannot.
     """
@@ -57,19 +51,23 @@ def examine(settings: Settings, try_model: Callable[[], str]) -> Iterator[Check]
     yield from _retention(settings)
     yield _model(try_model)
     yield _database(settings)
+    yield from _names(settings)
     yield _backup(settings)
     yield _disk(settings)
     yield _clock(settings)
     yield from _broker(settings)
+    yield from alerts_checkup.examine(settings, whole=True)
     yield _platform()
 
 
 def quick(settings: Settings) -> Iterator[Check]:
-    """What of it takes no time worth naming: folders, backup, disk and clock."""
+    """What of it takes no time: folders, cameras' names, backup, disk, clock and messages."""
     yield from map(_folder, settings.deployments)
+    yield from _names(settings)
     yield _backup(settings)
     yield _disk(settings)
     yield _clock(settings)
+    yield from alerts_checkup.examine(settings, whole=False)
 
 
 def everything(settings: Settings, outlook: Callable[[Settings], str]) -> Iterator[Check]:
@@ -250,6 +248,13 @@ def _database(settings: Settings) -> Check:
     return Check("log", True, f"{path} is sound: {frames}")
 
 
+def _names(settings: Settings) -> Iterator[Check]:
+    """Whether a camera may have got another name in the settings alone; else nothing."""
+    found = unmatched(settings.database, [one.name for one in settings.deployments])
+    if found.may_be_renamed:
+        yield Check("deployments", False, str(found), found.mend)
+
+
 def _backup(settings: Settings) -> Check:
     """Whether the newest copy of the log is as old as it may be."""
     copies = Backups(settings.database, settings.backups, settings.backup.keep)
@@ -282,7 +287,8 @@ def _clock(settings: Settings) -> Check:
         epochs = LogReader(settings.database).epochs()
     except FeederError:  # no log yet, or an older release's
         epochs = []
-    known_by = Timekeeper(clock, epochs, write=lambda epoch: None).look().known_by
+    keeper = Timekeeper(clock, epochs, write=lambda epoch: None, is_quiet=True)
+    known_by = keeper.look().known_by
     found = to_local(clock.now(), settings.deployments[0].zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     if known_by is not None:
         return Check("clock", True, f"{found}, {_VOUCHED[known_by]}")

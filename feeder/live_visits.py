@@ -62,7 +62,7 @@ class LiveVisits:
         self._tracker: Tracker | None = None
         self._has_news = True
         self._not_before = 0.0
-        self._last_frame = 0
+        self._last_frame, self._fingerprint = 0, ""
         self._arrived: dict[int, float] = {}
         self._visits: list[Visit] = []
         self._under_way: set[tuple[str, bool, str]] = set()
@@ -100,7 +100,7 @@ class LiveVisits:
     def _take_up(self, gap: timedelta, groups: Groups) -> None:
         """Goes on with the visits that the log shows under way, so that a restart splits none."""
         tracker = Tracker(gap, groups)
-        self._last_frame = self._log.newest_frame()
+        self._looked_up_to(self._log.newest_frame())
         before = self._recall()
         for sighting in recent(self._log, gap, MOST // 2, before.since if before else None):
             if sighting.media_id <= self._last_frame:
@@ -128,9 +128,10 @@ class LiveVisits:
         if self._memory is None:
             return None
         found = self._remembered or self._memory.read()
-        # Of another log, which a backup has replaced, it would mean other frames.
-        if found is None or found.last_frame > self._last_frame:
+        if found is None:
             return None
+        if found.last_frame and self._log.fingerprints([found.last_frame]) != (found.frame,):
+            found = found.of_another_log()  # a backup has replaced it
         return found.no_older_than(self._clock.now() - OLDEST_NEWS)
 
     def _remember(self) -> None:
@@ -141,14 +142,14 @@ class LiveVisits:
         if self._remembered is not None and self._remembered.visits == said:
             return
         since = min((visit.start for visit in self._visits), default=self._clock.now())
-        self._remembered = Remembered(self._last_frame, since, said)
+        self._remembered = Remembered(self._last_frame, self._fingerprint, since, said)
         self._memory.write(self._remembered)
 
     def _read(self) -> None:
         assert self._tracker is not None
         last, sightings = self._log.added(self._last_frame)
         self._has_news = last - self._last_frame == NEWS  # there may be more than it gave
-        self._last_frame = last
+        self._looked_up_to(last)
         now = self._clock.monotonic()
         for sighting in sightings:
             self._tracker.add(sighting)
@@ -157,6 +158,11 @@ class LiveVisits:
             self._forget(sorted(self._tracker.media_ids)[: MOST // 2])
         if sightings:
             self._visits = self._tracker.visits()
+
+    def _looked_up_to(self, media_id: int) -> None:
+        if self._memory is not None:
+            self._fingerprint = next(iter(self._log.fingerprints([media_id])), "")
+        self._last_frame = media_id
 
     def _say(self) -> None:
         """Says what has ended, and forgets it; then what goes on and was not said to."""

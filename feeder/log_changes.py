@@ -39,7 +39,7 @@ class Unsure:
 @dataclass(frozen=True, slots=True)
 class Mark:
     """How far a log was looked at. `rows` are its newest frame and observation, which another log
-    that was put in its place does not have; `file` is its device and inode.
+    that was put in its place does not have, and the cameras' names; `file` is its device and inode.
 
     `in_force` are the judgements that count; `favorites` are media ids.
     """
@@ -156,8 +156,11 @@ class LogChanges(OpenLog):
         ((rows,),) = self._read(
             "SELECT (SELECT hex(sha256) || received_at FROM media WHERE media_id = ?) || '/' ||"
             " (SELECT media_id || classification_timestamp FROM observation"
-            " WHERE observation_id = ?)",
-            (frame, observation),
+            " WHERE observation_id = ?) || '/' ||"
+            " (SELECT coalesce(json_group_array(location_name), '') FROM (SELECT location_name"
+            " FROM deployment AS d WHERE EXISTS (SELECT 1 FROM media WHERE media_id <= ?"
+            " AND deployment_id = d.deployment_id) ORDER BY deployment_id))",
+            (frame, observation, frame),
         )
         return str(rows)
 

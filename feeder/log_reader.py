@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,6 +51,22 @@ class LogReader:
     """Reads the log without ever writing to it, while the daemon goes on."""
 
     path: Path
+
+    def fingerprints(self, media_ids: Sequence[int]) -> tuple[str, ...]:
+        """What tells frames of one camera apart wherever their numbers go, in their order.
+
+        After a restored backup the log gives the numbers of the last frames again, to others. It is
+        the end of a picture's SHA-256, or when it was logged where the file was not read.
+        Frames that the log has not are left out.
+        """
+        sql = (
+            "SELECT coalesce(substr(hex(sha256), -16), received_at) FROM json_each(?) AS id"
+            " CROSS JOIN media AS m ON m.media_id = id.value ORDER BY id.key"
+        )
+        with self._connect() as connection:
+            connection.row_factory = None
+            found = connection.execute(sql, (json.dumps(list(media_ids)),))
+            return tuple(str(one) for (one,) in found)
 
     def sightings(self, query: Query) -> Iterator[dict[str, Any]]:
         """Rows of the view `sighting`, or `verdict`, newest first; times are UTC datetimes.

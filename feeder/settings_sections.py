@@ -27,7 +27,11 @@ def _tuple_of(value: Any) -> Any:
 class DeploymentSection(Section):
     """One camera. Repeat the whole section for each further one."""
 
-    name: str = Field(min_length=1, description="what this camera is called in the log")
+    name: str = Field(
+        min_length=1,
+        description="what this camera is called in the log; `feeder deployment rename` renames it "
+        "there, too",
+    )
     folder: str = Field(min_length=1, description="where it drops its pictures")
     latitude: float | None = Field(
         None, ge=-90, le=90, description="degrees north, WGS 84", examples=[53.35]
@@ -297,7 +301,9 @@ class WebSection(Section):
     )
     port: int = Field(8765, ge=1, le=65535, description="the page is at http://HOST:PORT")
     names: tuple[str, ...] = Field(
-        (), description='what else browsers may call this computer: ["feeder.local"]'
+        (),
+        description='what else browsers may call this computer: ["feeder.local"]; messages link '
+        "to the first",
     )
     password: str = Field(
         "data/web-password", min_length=1, description="the file that holds its Argon2 hash"

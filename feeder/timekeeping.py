@@ -47,7 +47,8 @@ class Timekeeper:
 
     `epochs` are those of the log, oldest first; `write` is given every one that is new or has
     changed. A clock that lies before `not_before` (Unix time), left out: before the program was
-    installed, is wrong unless the network says otherwise.
+    installed, is wrong unless the network says otherwise. `is_quiet`: it logs nothing of a clock
+    that nobody vouches for, as for a mere look.
     """
 
     def __init__(
@@ -56,8 +57,11 @@ class Timekeeper:
         epochs: Sequence[ClockEpoch],
         write: Callable[[ClockEpoch], None],
         not_before: float | None = None,
+        *,
+        is_quiet: bool = False,
     ) -> None:
         self._clock = clock
+        self._is_quiet = is_quiet
         self._epochs = list(epochs)
         self._write = write
         self._not_before = installed_at() if not_before is None else not_before
@@ -77,7 +81,7 @@ class Timekeeper:
         elif abs(offset - self._epochs[-1].offset) > STEP:
             self._step(since, offset)
         epoch = self._vouched(since)
-        if first and epoch.known_by is None:
+        if first and epoch.known_by is None and not self._is_quiet:
             log.info("nobody vouches for the clock yet: `feeder sightings` marks times with a ?")
         if drained is not None:
             epoch = replace(epoch, drained=max(epoch.drained, drained))

@@ -17,11 +17,12 @@ log = logging.getLogger("feeder.visits")
 class Remembered:
     """The visits that were not over, by their first frame's media id: were they said to begin?
 
-    `last_frame` is the newest media id that was looked at, and no frame of theirs was taken before
-    `since` (UTC).
+    `last_frame` is the newest media id that was looked at, `frame` its fingerprint, which another
+    log does not have there; no frame of the visits was taken before `since` (UTC).
     """
 
     last_frame: int
+    frame: str
     since: datetime
     visits: dict[int, bool]
 
@@ -32,6 +33,13 @@ class Remembered:
     def is_news(self, visit: Visit) -> bool:
         """Whether it was not over then, or has come since."""
         return any(one in self.visits or one > self.last_frame for one in visit.media_ids)
+
+    def of_another_log(self) -> "Remembered":
+        """What is left of it where the numbers mean other frames: from when on there may be news.
+
+        What goes on may be said to begin twice, and nothing is lost.
+        """
+        return Remembered(0, "", self.since, {})
 
     def no_older_than(self, oldest: datetime) -> "Remembered":
         """The same, looking back no further."""
@@ -50,7 +58,8 @@ class VisitMemory:
         try:
             noted = json.loads(self._path.read_text(encoding="utf-8"))
             visits = {int(media_id): bool(said) for media_id, said in noted["visits"].items()}
-            return Remembered(int(noted["last_frame"]), parse_utc(noted["since"]), visits)
+            last, frame = int(noted["last_frame"]), str(noted["frame"])
+            return Remembered(last, frame, parse_utc(noted["since"]), visits)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -58,6 +67,7 @@ class VisitMemory:
         """Notes it; where that fails, says so once."""
         noted = {
             "last_frame": remembered.last_frame,
+            "frame": remembered.frame,
             "since": utc_text(remembered.since),
             "visits": remembered.visits,
         }

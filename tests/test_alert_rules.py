@@ -14,7 +14,9 @@ from feeder.alerts.rules import Outcome, Rules, Sort, judge
 from feeder.alerts.state import AlertState, Told
 from feeder.alerts.timing import LONGEST, Alert, Held, hold, release
 from feeder.alerts.words import LINES, digest, visit_alert
+from feeder.cli import output
 from feeder.domain import UNIDENTIFIED_ANIMAL, UNIDENTIFIED_BIRD, Kind, Label, Visit
+from feeder.web import words
 from tests.sightings import ROBIN, SPARROW, SQUIRREL
 
 ZONE = ZoneInfo("Europe/Dublin")
@@ -37,6 +39,21 @@ def visit(
     """A visit of some seconds."""
     end = start + timedelta(seconds=5 * (len(frames) - 1))
     return Visit(camera, label, start, end, frames, frames[0], confidence, by_person, trusted)
+
+
+def prints(of: Visit) -> tuple[str, ...]:
+    """What tells its frames apart, here their numbers."""
+    return tuple(map(str, of.media_ids))
+
+
+def told_of(of: Visit) -> Told:
+    """That it was told of."""
+    return Told.of(of, prints(of))
+
+
+def is_of(told: Told, of: Visit) -> bool:
+    """Whether the visit goes on from it."""
+    return told.is_of(of, prints(of))
 
 
 def sorts(of: Visit, earlier: Visit | None, *, rare: bool = False, absence: int = 60) -> set[str]:
@@ -134,6 +151,16 @@ def test_one_message_says_all_that_a_visit_is() -> None:
     assert alert.media_id == 1
 
 
+def test_nothing_is_100_percent_sure_that_is_not_certain() -> None:
+    """A message says of a visit what the page and the command line say."""
+    for share, said in ((0.9962, "99 %"), (1.0, "100 %"), (0.905, "91 %"), (0.0, "0 %")):
+        judged = judge(
+            visit(confidence=share), Rules(EVERYTHING), lambda: None, lambda: False, lambda _: ZONE
+        )
+        assert visit_alert(judged, ZONE).body == f"12:00 at garden, {said} sure"
+        assert output.percent(share) == words.percent(share) == said
+
+
 def test_a_time_that_may_be_wrong_has_a_mark() -> None:
     """As on the command line; and a person's word has no percentage."""
     judged = judge(
@@ -158,7 +185,8 @@ def test_a_digest_names_the_most_notable_and_counts_the_rest() -> None:
     assert len(lines) == LINES + 1
     assert "line 99" in lines
     assert lines[-1].startswith("and 31 more: Bird")
-    assert shown == 99
+    assert shown is not None
+    assert shown.media_id == 99
 
 
 def test_a_digest_of_trouble_alone_has_no_picture() -> None:
@@ -227,14 +255,17 @@ def test_a_digest_that_is_days_late_is_not_sent() -> None:
 
 def test_a_visit_is_known_again_whatever_becomes_of_it() -> None:
     """Another name, an earlier frame or most of its frames are the same visit; others are not."""
-    told = Told.of(visit(frames=(5, 6)))
-    assert told.is_of(visit(SPARROW, frames=(5, 6, 7)))
-    assert told.is_of(visit(frames=(4, 5, 6, 7), start=NOON - timedelta(seconds=5)))
-    assert Told.of(visit(frames=(4, 5, 6))).is_of(visit(SPARROW, frames=(5, 6, 7)))
-    assert not told.is_of(visit(SPARROW, frames=(6, 7)))
-    assert not told.is_of(visit(frames=(5, 6), camera="pond"))
-    assert not told.is_of(visit(frames=(5, 6), start=NOON + timedelta(days=1))), "numbers anew"
-    assert told.is_of(visit(frames=(905, 906))), "the same visit in a log that was restored"
+    told = told_of(visit(frames=(5, 6)))
+    assert is_of(told, visit(SPARROW, frames=(5, 6, 7)))
+    assert is_of(told, visit(frames=(4, 5, 6, 7), start=NOON - timedelta(seconds=5)))
+    assert is_of(told_of(visit(frames=(4, 5, 6))), visit(SPARROW, frames=(5, 6, 7)))
+    assert not is_of(told, visit(SPARROW, frames=(6, 7)))
+    assert not is_of(told, visit(frames=(5, 6), camera="pond"))
+    assert not is_of(told, visit(frames=(5, 6), start=NOON + timedelta(days=1)))
+    assert is_of(told, visit(frames=(905, 906))), "the same label at the same time"
+    later = visit(frames=(5, 6), start=NOON + timedelta(days=1), trusted=False)
+    assert told.is_of(later, ("5", "6"))
+    assert not told.is_of(later, ("905", "906")), "another log has given the numbers to others"
 
 
 FRAMES = st.lists(st.integers(1, 40), min_size=1, max_size=12, unique=True).map(sorted)
@@ -245,7 +276,7 @@ def test_no_two_messages_share_a_visit(first: list[int], second: list[int]) -> N
     """What is told twice neither has the same first frame nor most frames in common."""
     one = visit(frames=tuple(first))
     other = visit(SPARROW, frames=tuple(second), start=NOON)
-    if not Told.of(one).is_of(other):
+    if not is_of(told_of(one), other):
         assert one.visit_id != other.visit_id
         assert 2 * len(set(first).intersection(second)) <= len(first)
 
@@ -255,9 +286,9 @@ def test_the_state_is_read_again_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "feeder.db.alerts"
     state = AlertState(path, NOON)
     with state.changing() as content:
-        content.told.append(Told.of(visit()))
+        content.told.append(told_of(visit()))
         content.held.append(Held(alert(1), NOON))
-        content.post("a title", "a body\nof two lines", 7, NOON)
+        content.post("a title", "a body\nof two lines", alert(7), NOON)
         content.troubles["empty garden"] = NOON
         written = content
     assert path.stat().st_mode & 0o077 == 0

@@ -10,13 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from feeder import config
-from feeder.alerts import apprise_service, targets
+from feeder.alerts import apprise_service, checkup
 from feeder.alerts.alerts import LOOK_SECONDS, Alerts, rules_of
 from feeder.alerts.outbox import FIRST_WAIT, GIVE_UP, LONGEST_WAIT
 from feeder.alerts.targets import Target
+from feeder.cli import app
 from feeder.clock import utc_text
 from feeder.daemon_link import DaemonLink
 from feeder.domain import Label, Tag
@@ -119,6 +121,18 @@ def test_a_visit_is_told_once_with_its_picture(
         assert image.format == "JPEG"
         assert max(image.size) <= 1024
         assert dict(image.getexif()) == {}
+
+
+def test_a_message_links_to_the_visits_own_page(
+    watched: Callable[..., Watched], phone: Receiver, site: Site
+) -> None:
+    """By the first name that the page has in the house."""
+    text = site.config.read_text(encoding="utf-8")
+    named = '[web]\nenabled = true\nnames = ["feeder.local", "nest"]\n'
+    site.config.write_text(text.replace("[web]\n", named), encoding="utf-8")
+    feeder = watched(VISIT)
+    feeder.visit(ROBIN)
+    assert phone.received[0].body.endswith(f"\nhttp://feeder.local:{site.port}/visits/garden%3A1")
 
 
 def test_a_form_takes_the_picture_as_a_file_without_what_it_says(
@@ -332,6 +346,20 @@ def test_what_was_not_sent_is_sent_after_a_restart(
     feeder.start()
     feeder.start()
     assert len(phone.received) == 1
+
+
+def test_after_a_restore_a_message_bears_no_other_birds_picture(
+    watched: Callable[..., Watched], phone: Receiver, site: Site
+) -> None:
+    """What waits to be sent was about a frame whose number the log has given to another since."""
+    feeder = watched(f"{VISIT}")
+    feeder.see(ROBIN)
+    feeder.see(ROBIN)
+    feeder.turn(sends=False)
+    _sql(feeder, "UPDATE media SET sha256 = randomblob(32), file_name = 'another.jpg'")
+    feeder.alerts.outbox.step()
+    assert phone.titles == ["European Robin: first visit ever"]
+    assert phone.received[0].pictures == []
 
 
 def test_a_log_that_cannot_be_read_loses_no_visit(
@@ -655,11 +683,39 @@ def test_a_url_that_means_nothing_is_named_without_its_secret(
     (site.root / "urls.txt").write_text("# x\n\ntgram://token12345\n", encoding="utf-8")
     (site.root / "bare.txt").write_text("token12345\n", encoding="utf-8")
     feeder = watched(f"send_to = {listed}")
-    with pytest.raises(ConfigError) as error:
-        for target in targets.read(feeder.settings):
-            apprise_service.check(target)
-    assert said in str(error.value)
-    assert "token12345" not in str(error.value)
+    found, (error,) = apprise_service.usable(feeder.settings)
+    assert found == []
+    assert said in str(error)
+    assert "token12345" not in str(error)
+    with pytest.raises(ConfigError):
+        Alerts.open(feeder.settings, None, None)
+
+
+def test_a_url_that_means_nothing_silences_no_other(
+    watched: Callable[..., Watched],
+    phone: Receiver,
+    site: Site,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Messages go to the others; it is said once, and by the doctor, without its secret."""
+    (site.root / "urls.txt").write_text(f"token12345\n{phone.json}\n", encoding="utf-8")
+    (site.root / "urls.txt").chmod(0o644)
+    feeder = watched(f'{VISIT}\nsend_to = ["nonsense://token12345/x", "urls.txt", "absent.txt"]')
+    feeder.visit(ROBIN)
+    feeder.visit(SPARROW)
+    assert len(phone.received) == 2
+    assert caplog.text.count("entry 1 of `send_to`") == 1
+    bad = [one.found for one in checkup.examine(feeder.settings, whole=True) if not one.well]
+    assert len(bad) == 4
+    assert sum(not one.well for one in checkup.examine(feeder.settings, whole=False)) == 3
+    assert "everybody on this computer may read" in bad[-1]
+    assert len(phone.received) == 2, "the doctor sends nothing"
+    tried = CliRunner().invoke(app, ["--config", str(site.config), "alerts", "test", "--json"])
+    assert tried.exit_code == 1
+    assert [one["is_sent"] for one in json.loads(tried.stdout)] == [False, False, False, True]
+    assert len(phone.received) == 3
+    logged = [one.getMessage() for one in caplog.records if one.name.startswith("feeder")]
+    assert "token12345" not in "".join([*logged, *bad, tried.stdout])
 
 
 def test_what_a_service_says_is_passed_on_without_the_url() -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 import sqlite3
 import subprocess
 import sys
@@ -352,13 +353,17 @@ def test_the_doctor_says_what_the_clock_is_worth(
     found: str,
     feeder: Callable[..., Result],
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It names who vouches for the clock; a machine whose host keeps the time is not ill."""
     nobody = {"synchronised": lambda: False, "synchronised_at": lambda: None}
     clock = Clock(**{**nobody, "battery": lambda: None, **answers})  # type: ignore[arg-type]
     monkeypatch.setattr("feeder.doctor.Clock", lambda: clock)
     monkeypatch.setattr("feeder.doctor.awaits_synchronisation", lambda: False)
-    checks = {check["name"]: check for check in json.loads(feeder("doctor", "--json").stdout)}
+    with caplog.at_level(logging.INFO):
+        result = feeder("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(result.stdout)}
+    assert "nobody vouches" not in caplog.text, "the check says so, each time it is looked at"
     assert checks["clock"]["well"]
     assert found in checks["clock"]["found"]
 

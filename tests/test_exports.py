@@ -20,7 +20,7 @@ from benchmarks import exports as benchmark
 from feeder.cli import app
 from feeder.domain import UNIDENTIFIED_BIRD, Kind, Label, Visit
 from feeder.errors import FeederError
-from feeder.exports import cells, source, whole
+from feeder.exports import camtrap_dp, cells, darwin_core, ebird, inaturalist, source, whole
 from feeder.exports.claims import Account, Form, Reason, Rules, Taxon, claims, taxon
 from feeder.exports.places import Place
 from feeder.exports.whole import ExportError
@@ -87,6 +87,21 @@ def test_what_a_format_has_no_place_for_is_counted(awkward: Export, tmp_path: Pa
     assert found["ebird"] == usual | {"unnamed": 1, "no-bird": 1}
     assert found["inaturalist"] == usual | {"unnamed": 1, "no-species": 3}
     assert found["camtrap-dp"] == usual | {"unnamed": 1, "no-place": 1}
+
+
+@pytest.mark.parametrize("name", ["Felis catus", "Canis familiaris", "Canis lupus familiaris"])
+def test_cats_and_dogs_are_no_wild_animals(name: str) -> None:
+    """They are left out where an occurrence in the wild is claimed, and counted; kin are not."""
+    for label, wild in ((Label("pet", Kind.MAMMAL, name), False), (SQUIRREL, True)):
+        visit = Visit("garden", label, START, START, (1,), 1, 0.99, False, True)
+        for form in (darwin_core.FORM, inaturalist.FORM, camtrap_dp.FORM, ebird.FORM):
+            account = Account()
+            found = list(claims([visit], {"garden": PLACE}, (), form, Rules(0.8), account))
+            may_be = not form.only_birds and (wild or form is camtrap_dp.FORM)
+            assert bool(found) == may_be
+            if not may_be:
+                reason = Reason.NO_BIRD if form.only_birds else Reason.NOT_WILD
+                assert account.left_out == {reason: 1}
 
 
 def test_visits_and_not_frames_are_counted(awkward: Export, tmp_path: Path) -> None:
@@ -255,7 +270,8 @@ KINDS = st.sampled_from(list(Kind))
 def visits(draw: st.DrawFn) -> Visit:
     """Any visit at all."""
     label = Label(draw(TEXT), draw(KINDS), draw(st.sampled_from(
-        ["", "Aves", "Homo sapiens", "Parus major", "Poecile a/b", "=1", "Parus"])))  # fmt: skip
+        ["", "Aves", "Homo sapiens", "Felis catus", "Parus major", "Poecile a/b",
+         "=1", "Parus"])))  # fmt: skip
     at = START + timedelta(seconds=draw(st.integers(0, 10**6)))
     return Visit(
         draw(st.sampled_from(["garden", "gone"])), label, at, at, (1,), 1,
@@ -266,7 +282,7 @@ def visits(draw: st.DrawFn) -> Visit:
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.lists(visits(), max_size=10),
-    st.builds(Form, *[st.booleans()] * 4),
+    st.builds(Form, *[st.booleans()] * 5),
     st.floats(0, 1),
     st.booleans(),
 )
@@ -285,6 +301,7 @@ def test_a_claim_is_sure_dated_and_of_no_person(
         assert visit.is_by_person or (not only_confirmed and visit.confidence >= confidence)
         assert not form.only_birds or visit.label.kind is Kind.BIRD
         assert not form.only_named or named.name
+        assert not form.only_wild or named.name != "Felis catus"
         assert not form.only_species or (named.is_species and not named.is_group)
     if any(visit.label.kind is Kind.HUMAN for visit in given_visits):
         assert account.left_out[Reason.HUMAN]

@@ -1,5 +1,6 @@
 """Visits while they go on."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -184,6 +185,20 @@ def test_a_visit_that_was_not_sure_yet_is_said_later(announced: Announced) -> No
     assert announced.said == []
     watch(announced, 10)
     assert announced.said == ["European Robin began"]
+
+
+def test_numbers_that_a_restored_log_gave_again_hide_no_visit(announced: Announced) -> None:
+    """Of frames with lower numbers than were looked at, in another log, nothing was said yet."""
+    watch(announced, 0, 10)
+    path = announced.log.path.with_name("announced")
+    noted = json.loads(path.read_text())
+    assert noted["last_frame"] == 2
+    path.write_text(json.dumps({**noted, "last_frame": 4}))
+    for seconds in (400, 410):
+        announced.log.see(seconds, SPARROW)
+    announced.start()
+    announced.at(800)
+    assert announced.said[1:] == ["European Robin ended, 2", "House Sparrow ended, 2"]
 
 
 def test_the_first_start_of_all_says_what_goes_on(announced: Announced) -> None:

@@ -192,7 +192,7 @@ def test_a_stream_hears_of_the_logout(locked: Asker, site: Site) -> None:
             (name.encode(), value.encode()) for name, value in headers.items()
         ]}  # fmt: skip
         gate = Gate(locked.app, locked.app.state.doorkeeper, locked.app.state.sessions)
-        assert locked.run(gate._answer(scope)) is locked.app
+        assert locked.run(gate._answer(scope)) == gate._unkept
         return cast(Callable[[], bool], scope[MAY_STAY])
 
     cookie = locked.log_in().cookie
@@ -202,6 +202,17 @@ def test_a_stream_hears_of_the_logout(locked: Asker, site: Site) -> None:
     assert not session() and basic()
     set_password(site, "another one")
     assert not basic()
+
+
+def test_nothing_but_pictures_is_kept_of_what_needs_the_password(locked: Asker, site: Site) -> None:
+    """After logging out, Back asks again; pictures and what is open stay for a while."""
+    media_id = site.see(ROBIN)
+    for path in ("/", "/species", f"{API}/visits", "/health"):
+        assert locked.get(path, BASIC).headers["cache-control"] == "no-store", path
+    picture = locked.get(f"/media/{media_id}/thumbnail.jpg", BASIC)
+    assert picture.status == 200
+    assert "max-age" in picture.headers["cache-control"]
+    assert locked.get("/static/feeder.css").headers["cache-control"] != "no-store"
 
 
 def test_cookies_of_others_are_no_matter(locked: Asker) -> None:

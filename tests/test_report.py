@@ -123,6 +123,7 @@ def test_who_came_most_is_first() -> None:
     ]  # fmt: skip
     assert (report.visits, report.bird_species) == (4, 2)
     assert (report.by_hour[8], report.by_hour[10], report.busiest) == (3, 1, 8)
+    assert report_on(visit(), visit(at=MORNING + timedelta(hours=2))).busiest is None, "a tie"
 
 
 def test_people_are_never_in_it() -> None:

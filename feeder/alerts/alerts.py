@@ -1,17 +1,19 @@
 """Messages to phones: follows visits and troubles, and tells each once, at the right time."""
 
 import logging
+from dataclasses import replace
 from datetime import datetime, time, timedelta
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from feeder import picture_file, query_terms, visit_history
-from feeder.alerts import apprise_service, targets, words
+from feeder.alerts import apprise_service, words
 from feeder.alerts.alert_log import AlertLog
 from feeder.alerts.earlier_visits import as_logged, last_before
 from feeder.alerts.outbox import Outbox
 from feeder.alerts.quiet_hours import QuietHours
 from feeder.alerts.rules import Outcome, Rules, Sort, judge
-from feeder.alerts.state import TOLD_DAYS, AlertState, Content, Told
+from feeder.alerts.state import TOLD_DAYS, AlertState, Content, Message, Told
 from feeder.alerts.timing import TROUBLES, Alert, hold, release
 from feeder.alerts.troubles import Trouble, Watch, empty
 from feeder.clock import Clock, to_local
@@ -75,20 +77,29 @@ def quiet_hours(settings: Settings, zone: ZoneInfo | None) -> QuietHours | None:
     return QuietHours(start, end, zone)
 
 
-def picture(settings: Settings, media_id: int) -> bytes | None:
-    """A frame made small, without what its file said of it; None where its picture has gone."""
+def picture(settings: Settings, message: Message) -> bytes | None:
+    """A message's frame made small, without what its file said of it.
+
+    None where its picture has gone, or the log has given its number to another frame since.
+    """
+    if message.media_id is None:
+        return None
     try:
-        data = picture_file.of_frame(settings, media_id)
+        if AlertLog(settings.database).fingerprints([message.media_id]) != (message.frame,):
+            return None
+        data = picture_file.of_frame(settings, message.media_id)
     except LogbookError:
         return None
     image = made_small(data, EDGE) if data else None
     return jpeg(image) if image else None
 
 
-def page_link(settings: Settings) -> str:
-    """Where the page is for a phone in the house; "" where it has no name that one would know."""
+def page_link(settings: Settings, visit: Visit) -> str:
+    """Where a phone in the house finds the visit; "" where the page has no name it would know."""
     web = settings.web
-    return f"http://{web.names[0]}:{web.port}/" if web.enabled and web.names else ""
+    if not (web.enabled and web.names):
+        return ""
+    return f"http://{web.names[0]}:{web.port}/visits/{quote(visit.visit_id, safe='')}"
 
 
 class Alerts:
@@ -114,8 +125,8 @@ class Alerts:
         self._watch = Watch(tuple(self._zones), section.stalled_hours, link, self._clock)
         self.outbox = Outbox(
             self.state,
-            lambda: targets.read(settings),
-            lambda media_id: picture(settings, media_id) if section.picture else None,
+            lambda: apprise_service.usable(settings),
+            lambda message: picture(settings, message) if section.picture else None,
             apprise_service.send,
             self._clock,
         )
@@ -129,11 +140,14 @@ class Alerts:
     ) -> "Alerts":
         """Checks what [alerts] says, and begins to send.
 
-        Raises ConfigError for a URL or file that means nothing, VocabularyError for such a bird.
+        A URL or file that means nothing is said, and the others are sent to. Raises ConfigError
+        where there is no other, VocabularyError for a bird that means nothing.
         """
-        for target in targets.read(settings):
-            apprise_service.check(target)
+        found, wrong = apprise_service.usable(settings)
+        if wrong and not found:
+            raise wrong[0]
         made = cls(settings, rules_of(settings, vocabulary), link)
+        made.outbox.look()
         made.outbox.start()
         return made
 
@@ -216,6 +230,7 @@ class Alerts:
         if visit is None:
             return
         now = self._clock.now()
+        frames = self._known.fingerprints(visit.media_ids)
         with self.state.reading() as content:
             content.started = min(content.started, now)  # a clock that was ahead has been set
             is_news = (
@@ -223,7 +238,7 @@ class Alerts:
                 and abs(now - visit.end) <= FRESH
                 and now - visit.start < TOLD_DAYS
             )
-            if not is_news or content.was_told(visit):
+            if not is_news or content.was_told(visit, frames):
                 return
         judged = judge(
             visit,
@@ -235,10 +250,11 @@ class Alerts:
         if judged.outcome is not Outcome.TOLD:
             return
         zone = self._zones.get(visit.deployment)
-        alert = words.visit_alert(judged, zone, page_link(self._settings))
+        alert = words.visit_alert(judged, zone, page_link(self._settings, visit))
+        best = next(iter(self._known.fingerprints([visit.best])), "")
         with self.state.changing() as content:
-            content.told.append(Told.of(visit))
-            self._post(content, alert)
+            content.told.append(Told.of(visit, frames))
+            self._post(content, replace(alert, frame=best))
 
     def _post(self, content: Content, alert: Alert) -> None:
         """Puts an alert where it goes now: into the outbox, or where it waits."""
@@ -249,7 +265,7 @@ class Alerts:
         if held is not None:
             content.held.append(held)
             return
-        content.post(alert.title, alert.body, alert.media_id, now)
+        content.post(alert.title, alert.body, alert, now)
         if alert.sort not in TROUBLES:
             content.sent.append(now)
         self.outbox.wake()

@@ -7,18 +7,29 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from feeder.alerts import targets
 from feeder.alerts.targets import MEND, Target
+from feeder.config import Settings
 from feeder.errors import ConfigError
 
 if TYPE_CHECKING:
     from apprise import Apprise
 
 
-def check(target: Target) -> None:
-    """Raises ConfigError, with the place of a URL and nothing of it, where it means nothing."""
+def usable(settings: Settings) -> tuple[list[Target], list[ConfigError]]:
+    """The services that `send_to` names, and what is wrong with its other entries.
+
+    An error holds the place of a URL and nothing of it.
+    """
+    found, wrong = targets.read(settings)
+    good: list[Target] = []
     with _listening():
-        if _opened(target) is None:
-            raise ConfigError(f"[alerts] {target.name} means nothing to Apprise.", MEND)
+        for target in found:
+            if _opened(target) is None:
+                wrong.append(ConfigError(f"[alerts] {target.name} means nothing to Apprise.", MEND))
+            else:
+                good.append(target)
+    return good, wrong
 
 
 def send(target: Target, title: str, body: str, picture: bytes | None = None) -> str:

@@ -35,15 +35,15 @@ Send = Callable[[Target, str, str, bytes | None], str]
 class Outbox:
     """`step` sends what is due; after `start` a thread does, whenever it is woken.
 
-    `targets` gives the services as they are now, `picture` a frame as a JPEG or None, `send` sends
-    and says what kept it from that, "" for nothing.
+    `targets` gives the services as they are now and what is wrong with others, `picture` a
+    message's as a JPEG or None, `send` sends and says what kept it from that, "" for nothing.
     """
 
     def __init__(
         self,
         state: AlertState,
-        targets: Callable[[], Sequence[Target]],
-        picture: Callable[[int], bytes | None],
+        targets: Callable[[], tuple[Sequence[Target], Sequence[FeederError]]],
+        picture: Callable[[Message], bytes | None],
         send: Send,
         clock: Clock,
     ) -> None:
@@ -54,7 +54,7 @@ class Outbox:
         self._clock = clock
         self._waits: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
-        self._trouble = ""
+        self._said: set[str] = set()
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
@@ -80,12 +80,21 @@ class Outbox:
         if self._thread.is_alive():
             self._thread.join(CLOSE_SECONDS)
 
+    def look(self) -> Sequence[Target]:
+        """The services as they are now; says once what is wrong with others, which get nothing."""
+        found, wrong = self._targets()
+        for error in wrong:
+            if str(error) not in self._said:
+                log.error("nothing is sent there: %s %s", error, error.hint)
+        self._said = set(map(str, wrong))
+        return found
+
     def step(self) -> float:
         """Sends what is due; the seconds after which something else is."""
         with self._state.reading() as content:
             messages = list(content.outbox)
-        targets = self._read_targets() if messages else None
-        if targets is None:
+        targets = self.look() if messages else []
+        if not targets:  # they wait until there is one
             return IDLE_SECONDS
         for message in messages:
             self._deliver(message, targets)
@@ -102,22 +111,10 @@ class Outbox:
             if not self._stopping.is_set():
                 wait = self.step()
 
-    def _read_targets(self) -> Sequence[Target] | None:
-        try:
-            targets = self._targets()
-        except FeederError as error:
-            if str(error) != self._trouble:
-                self._trouble = str(error)
-                log.error("no message is sent for now: %s", error)
-            return None
-        self._trouble = ""
-        return targets
-
     def _deliver(self, message: Message, targets: Sequence[Target]) -> None:
         """Sends one message to each service that has not taken it and is not left alone."""
         left = [one for one in targets if message.left is None or one.key in message.left]
-        shown = message.media_id
-        picture = _Once(lambda: None if shown is None else self._picture(shown))
+        picture = _Once(lambda: self._picture(message))
         is_old = abs(self._clock.now() - message.made) > GIVE_UP
         for target in list(left):
             if self._stopping.is_set():

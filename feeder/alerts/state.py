@@ -7,7 +7,7 @@ a message is about is noted in the same step as the message: it is neither lost 
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from feeder.alerts.timing import Held
+from feeder.alerts.timing import Alert, Held
 from feeder.clock import parse_utc, utc_text
 from feeder.domain import Visit
 from feeder.moves import sync_folder
@@ -36,38 +36,40 @@ MOST_OUT = 200
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A visit as it was when it was told of: the first of its frames, and when they were taken."""
+    """A visit as it was when it was told of: the first of its frames, and when they were taken.
+
+    `frames` are fingerprints as `LogReader.fingerprints` gives them, not numbers: after a restored
+    backup the log gives the numbers of the last frames to others.
+    """
 
     camera: str
     label: str
     start: datetime
     end: datetime
     trusted: bool
-    media_ids: tuple[int, ...]
+    frames: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, visit: Visit) -> "Told":
-        """What is to be kept of a visit."""
-        frames = visit.media_ids[:FRAMES]
-        return cls(
-            visit.deployment, visit.label.name, visit.start, visit.end, visit.trusted, frames
-        )
+    def of(cls, visit: Visit, frames: Sequence[str]) -> "Told":
+        """What is to be kept of a visit with these frames."""
+        kept = tuple(frames[:FRAMES])
+        return cls(visit.deployment, visit.label.name, visit.start, visit.end, visit.trusted, kept)
 
-    def is_of(self, visit: Visit) -> bool:
-        """Whether the visit goes on from this one, whatever it is called by now.
+    def is_of(self, visit: Visit, frames: Sequence[str]) -> bool:
+        """Whether the visit, with all its frames, goes on from this one, whatever its name by now.
 
         It has the same first frame, or most of the frames; or it is the same label at the same
-        camera and time, as where another log with other numbers has taken the old one's place.
+        camera and time.
         """
         if self.camera != visit.deployment:
             return False
         overlaps = self.start <= visit.end and visit.start <= self.end
         if self.trusted and visit.trusted and not overlaps:
-            return False  # numbers that were given again
-        shared = len(set(self.media_ids).intersection(visit.media_ids))
+            return False
+        shared = set(self.frames).intersection(frames)
         return (
-            self.media_ids[0] in visit.media_ids
-            or 2 * shared > len(self.media_ids)
+            not shared.isdisjoint(self.frames[:1])
+            or 2 * len(shared) > len(self.frames)
             or (overlaps and self.label == visit.label.name)
         )
 
@@ -75,7 +77,7 @@ class Told:
 @dataclass(frozen=True, slots=True)
 class Message:
     """Something to be sent, with a frame or without. `left` are the services that have not taken
-    it, by key; None: all that there are."""
+    it, by key; None: all that there are. `frame` is the fingerprint of frame `media_id`."""
 
     number: int
     title: str
@@ -83,6 +85,7 @@ class Message:
     media_id: int | None
     made: datetime
     left: tuple[str, ...] | None = None
+    frame: str = ""
 
 
 @dataclass
@@ -100,14 +103,15 @@ class Content:
     """Since when a camera is expected to send something."""
     last_number: int = 0
 
-    def was_told(self, visit: Visit) -> bool:
-        """Whether a message about this visit was made."""
-        return any(one.is_of(visit) for one in self.told)
+    def was_told(self, visit: Visit, frames: Sequence[str]) -> bool:
+        """Whether a message about this visit, with these frames, was made."""
+        return any(one.is_of(visit, frames) for one in self.told)
 
-    def post(self, title: str, body: str, media_id: int | None, now: datetime) -> None:
-        """Puts a message into the outbox."""
+    def post(self, title: str, body: str, shown: Alert | None, now: datetime) -> None:
+        """Puts a message into the outbox, with the picture of the alert `shown`."""
         self.last_number += 1
-        self.outbox.append(Message(self.last_number, title, body, media_id, now))
+        media_id, frame = (shown.media_id, shown.frame) if shown else (None, "")
+        self.outbox.append(Message(self.last_number, title, body, media_id, now, frame=frame))
 
     def prune(self, now: datetime) -> None:
         """Forgets what no longer matters."""

@@ -47,39 +47,52 @@ class Target:
         return text
 
 
-def read(settings: Settings) -> list[Target]:
+def read(settings: Settings) -> tuple[list[Target], list[ConfigError]]:
     """Those that `send_to` names, each URL once, its files read as they are now.
 
-    Raises ConfigError for a file that cannot be read or holds what is no URL.
+    Beside them what is wrong: files that cannot be read, and lines that are no URL.
     """
     found: dict[str, Target] = {}
+    wrong: list[ConfigError] = []
     for number, entry in enumerate(settings.alerts.send_to, 1):
         if "://" in entry:
-            targets = iter([Target(entry.strip(), f"entry {number} of `send_to`")])
+            read: list[Target | ConfigError] = [
+                Target(entry.strip(), f"entry {number} of `send_to`")
+            ]
         else:
-            targets = _lines(settings.resolve(entry), entry)
-        for target in targets:
-            found.setdefault(target.url, target)
-    return list(found.values())
+            read = list(_lines(settings.resolve(entry), entry))
+        for one in read:
+            if isinstance(one, ConfigError):
+                wrong.append(one)
+            else:
+                found.setdefault(one.url, one)
+    return list(found.values()), wrong
 
 
-def _lines(path: Path, shown: str) -> Iterator[Target]:
+def files(settings: Settings) -> list[Path]:
+    """The files that `send_to` names."""
+    return [settings.resolve(one) for one in settings.alerts.send_to if "://" not in one]
+
+
+def _lines(path: Path, shown: str) -> Iterator[Target | ConfigError]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError(
+        yield ConfigError(
             f"{path}, which `send_to` under [alerts] names, cannot be read: {said}.",
             "Write one Apprise URL in each line of it; a URL in config.toml has `://` in it.",
-        ) from None
+        )
+        return
     for number, line in enumerate(lines, 1):
         url = line.strip()
         if not url or url.startswith("#"):
             continue
         target = Target(url, f"line {number} of {shown}")
-        if "://" not in url:
-            raise ConfigError(f"{target.place.capitalize()} is no URL.", MEND)
-        yield target
+        if "://" in url:
+            yield target
+        else:
+            yield ConfigError(f"{target.place.capitalize()} is no URL.", MEND)
 
 
 MEND = "The services and how their URLs are written stand at github.com/caronc/apprise."

@@ -21,7 +21,7 @@ class Alert:
 
     `key` says what it is about: `visit garden:1742`, `empty garden`. `line` stands for it in a
     digest, where `subject` counts it. `at` (UTC) is when it came about; `media_id` the frame to
-    show, None for none.
+    show, None for none, and `frame` its fingerprint.
     """
 
     key: str
@@ -33,6 +33,7 @@ class Alert:
     line: str
     at: datetime
     media_id: int | None = None
+    frame: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from feeder.alerts.rules import NOTABLE, Judged, Sort
 from feeder.alerts.timing import Alert
 from feeder.clock import to_local
-from feeder.plain_text import plain
+from feeder.plain_text import percent, plain
 
 LINES = 10
 """Visits that a digest names one by one."""
@@ -31,9 +31,9 @@ def visit_alert(judged: Judged, zone: ZoneInfo | None, link: str = "") -> Alert:
     name = plain(visit.label.name)
     title = f"{name}: {', '.join(said)}" if said else name
     local = to_local(visit.start, zone)
-    sure = "named by a person" if visit.is_by_person else f"{visit.confidence:.0%} sure"
+    sure = "named by a person" if visit.is_by_person else f"{percent(visit.confidence)} sure"
     clock = f"{local:%H:%M}" + ("" if visit.trusted else "?")
-    lines = [f"{clock} at {plain(visit.deployment)}, {sure.replace('%', ' %')}"]
+    lines = [f"{clock} at {plain(visit.deployment)}, {sure}"]
     if first is Sort.FIRST_OF_SEASON and judged.last is not None:
         away = (local.date() - judged.last).days - 1
         lines.append(f"Away for {away} days, last here on {judged.last}")
@@ -60,8 +60,8 @@ def trouble_alert(
     return Alert(key, sort, camera, title, title, body, line, at)
 
 
-def digest(alerts: Sequence[Alert], was_quiet: bool) -> tuple[str, str, int | None]:
-    """One message instead of several: its title, body, and the frame to show.
+def digest(alerts: Sequence[Alert], was_quiet: bool) -> tuple[str, str, Alert | None]:
+    """One message instead of several: its title, body, and the alert whose frame is shown.
 
     The most notable are named, in the order of time, and the others counted.
     """
@@ -78,5 +78,5 @@ def digest(alerts: Sequence[Alert], was_quiet: bool) -> tuple[str, str, int | No
     more = len({one.subject for one in alerts}) - 1
     title = "While it was quiet" if was_quiet else "In the last hour"
     title += f": {subjects[0]}" + (f" and {more} more" if more else "")
-    shown = next((one.media_id for one in by_note if one.media_id is not None), None)
+    shown = next((one for one in by_note if one.media_id is not None), None)
     return title, "\n".join(lines), shown

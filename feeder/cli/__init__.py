@@ -42,6 +42,7 @@ DEFAULT_CONFIG = "config.toml"
             "attributes": "feeder.cli.attributes:attributes",
             "eval": "feeder.cli.evaluate:evaluate",
             "model": "feeder.cli.model:model",
+            "deployment": "feeder.cli.deployment:deployment",
             "doctor": "feeder.cli.doctor:doctor",
             "init": "feeder.cli.init:init",
             "service": "feeder.cli.service:service",

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from feeder import config, visit_history
-from feeder.alerts import apprise_service, targets
+from feeder.alerts import apprise_service
 from feeder.alerts.alert_log import AlertLog
 from feeder.alerts.alerts import quiet_hours, rules_of
 from feeder.alerts.earlier_visits import last_before
@@ -43,21 +43,21 @@ def test(path: Path, as_json: bool) -> None:
     Of a URL, which holds a secret, no more is shown than its place and the service's name.
     """
     settings = config.load(path)
-    services = targets.read(settings)
-    if not services:
+    services, wrong = apprise_service.usable(settings)
+    if not services and not wrong:
         raise FeederError(
             "Nobody is to be told.", 'Set `send_to` under [alerts]: ["ntfy://a-topic-of-yours"].'
         )
-    for target in services:
-        apprise_service.check(target)
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = [
+        {"service": None, "is_sent": False, "reason": str(error)} for error in wrong
+    ]
     for target in services:
         said = apprise_service.send(target, TITLE, BODY)
         found.append({"service": target.name, "is_sent": not said, "reason": said or None})
     if as_json:
         write_json(found)
     else:
-        rows = [(one["service"], "sent" if one["is_sent"] else "failed", one["reason"] or "")
+        rows = [(one["service"] or "", "sent" if one["is_sent"] else "failed", one["reason"] or "")
                 for one in found]  # fmt: skip
         table(("service", "test message", "reason"), rows)
     if not all(one["is_sent"] for one in found):

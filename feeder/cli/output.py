@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feeder.clock import to_local, utc_text
+from feeder.plain_text import percent as percent
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -88,11 +89,6 @@ def lasted(duration: timedelta) -> str:
     if seconds >= 3600:
         return f"{seconds // 3600} h {seconds % 3600 // 60:02} min"
     return f"{seconds // 60} min {seconds % 60:02} s" if seconds >= 60 else f"{seconds} s"
-
-
-def percent(probability: float | None) -> str:
-    """`97 %`, or "" for None."""
-    return "" if probability is None else f"{probability:.0%}".replace("%", " %")
 
 
 def _plain(cell: object) -> str:

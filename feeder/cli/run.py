@@ -27,7 +27,8 @@ from feeder.cli.wiring import open_care, open_station, sole_writer
 from feeder.clock import Clock
 from feeder.companions import Companions
 from feeder.config import Settings
-from feeder.daemon import Chore, Daemon
+from feeder.daemon import Chore, Daemon, Station
+from feeder.deployment_log import unmatched
 from feeder.domain import SettledPath, Visit
 from feeder.housekeeping import Housekeeping
 from feeder.lesson_watch import LessonWatch
@@ -101,12 +102,19 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
 
     logbook.on_commit = on_commit
     load = partial(open_station, logbook=logbook, on_recorded=housekeeping.met)
+
+    def reloaded() -> Station:
+        again = config.load(path)
+        _warn_of_names(again)
+        return load(again)
+
+    _warn_of_names(settings)
     station = open_station_somehow(settings, load)
     printer.say(greeting(station))
     daemon = Daemon(
         station,
         logbook,
-        load=lambda: load(config.load(path)),
+        load=reloaded,
         report=lambda frame, prediction, ms: printer.say(line_of(frame, prediction, ms)),
         timekeeper=timekeeper,
         on_restored=on_restored,
@@ -138,6 +146,13 @@ def _serve(path: Path, settings: Settings, *, once: bool) -> None:
         companions.close()
         model_change.close()
     housekeeping.finish(whole=once)
+
+
+def _warn_of_names(settings: Settings) -> None:
+    """Says so where a camera may have got another name in the settings alone."""
+    found = unmatched(settings.database, [one.name for one in settings.deployments])
+    if found.may_be_renamed:
+        log.warning("%s %s", found, found.mend)
 
 
 class _Waiting:

@@ -19,6 +19,8 @@ _HIGHER = re.compile(r"[A-Z][a-z-]+")
 _CLASSES = {Kind.BIRD: "Aves", Kind.MAMMAL: "Mammalia"}
 _ENDINGS = {"idae": "family", "inae": "subfamily", "formes": "order"}
 _HUMAN = "homo sapiens"
+_HOUSE = re.compile(r"(felis (silvestris )?catus|canis (lupus )?familiaris)\b")
+"""Cats and dogs. What comes to a feeder in a garden lives in a house, whoever's it is."""
 
 
 class Reason(StrEnum):
@@ -32,6 +34,7 @@ class Reason(StrEnum):
     UNNAMED = "without a scientific name"
     NO_SPECIES = "not told apart to a species"
     NO_BIRD = "of other animals than birds"
+    NOT_WILD = "of cats and dogs, which are not wild"
     NO_PLACE = "at cameras without latitude and longitude"
 
 
@@ -87,13 +90,15 @@ def taxon(label: Label, groups: Iterable[str] = ()) -> Taxon:
 class Form:
     """What a format has a place for: only birds, only species, only what has a scientific name.
 
-    `needs_coordinates` where nothing can be said without knowing where.
+    `needs_coordinates` where nothing can be said without knowing where, `only_wild` where what
+    is said counts as an occurrence in the wild.
     """
 
     only_birds: bool = False
     only_species: bool = False
     only_named: bool = False
     needs_coordinates: bool = False
+    only_wild: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,8 @@ def _reason(
             return Reason.UNSURE
     if form.only_birds and kind is not Kind.BIRD:
         return Reason.NO_BIRD
+    if form.only_wild and _HOUSE.match(named.verbatim.casefold()):
+        return Reason.NOT_WILD
     if form.only_named and not named.name:
         return Reason.UNNAMED
     if form.only_species and (named.is_group or not named.is_species):

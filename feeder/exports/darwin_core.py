@@ -29,7 +29,7 @@ from feeder.exports.source import (
 from feeder.exports.whole import whole_files
 from feeder.plain_text import plain
 
-FORM = Form(only_named=True)
+FORM = Form(only_named=True, only_wild=True)
 
 CORE = "occurrence.csv"
 

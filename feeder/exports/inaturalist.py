@@ -17,7 +17,7 @@ from feeder.exports.claims import Claim, Form
 from feeder.exports.source import SOFTWARE, Source
 from feeder.exports.whole import whole_files
 
-FORM = Form(only_named=True, only_species=True)
+FORM = Form(only_named=True, only_species=True, only_wild=True)
 
 COLUMNS = (
     "Taxon name", "Date observed", "Description", "Place name", "Latitude / y coord / northing",

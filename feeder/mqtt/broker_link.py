@@ -5,7 +5,6 @@ import logging
 import os
 import socket
 import ssl
-import stat
 import sys
 import threading
 from collections.abc import Sequence
@@ -71,14 +70,6 @@ def access(settings: MqttSection, password_file: Path | None) -> Access:
                 f"Write it into {password_file}, and `chmod 600 {password_file}`.",
             ) from error
     return Access(settings.broker, settings.port, settings.tls, settings.username, password)
-
-
-def is_open_to_others(path: Path) -> bool:
-    """Whether everybody on this computer may read the file."""
-    try:
-        return bool(path.stat().st_mode & stat.S_IROTH)
-    except OSError:
-        return False
 
 
 class BrokerLink:

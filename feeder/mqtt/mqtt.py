@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from feeder import __version__, picture_file, thumbnails
+from feeder.check import is_open_to_others
 from feeder.clock import Clock, to_local, utc_text
 from feeder.config import Settings
 from feeder.daemon_link import DaemonLink
@@ -15,7 +16,7 @@ from feeder.domain import Visit
 from feeder.errors import LogbookError
 from feeder.log_watch import LogWatch
 from feeder.mqtt import home_assistant
-from feeder.mqtt.broker_link import BrokerLink, access, is_open_to_others
+from feeder.mqtt.broker_link import BrokerLink, access
 from feeder.mqtt.home_assistant import BEGAN, ENDED, OFF, OFFLINE, ON, ONLINE
 from feeder.mqtt.log_state import LogState, StateReader
 from feeder.mqtt.topics import Topics

@@ -121,8 +121,7 @@ def draw(report: Report, best: Mapping[str, Best]) -> Image.Image:
         _hours(page, report)
     if not report.guests:
         page.text((WIDTH / 2, page.y + 90), "Nobody came by.", 40, QUIET, anchor="mm")
-        page.text((WIDTH / 2, page.y + 144), "Tomorrow, perhaps.", 26, QUIET, anchor="mm")
-        page.y += 200
+        page.y += 146
     for note in notes:
         page.text((MARGIN, page.y + 22), note, 21, QUIET)
         page.y += 34

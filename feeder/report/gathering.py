@@ -73,9 +73,9 @@ class Report:
 
     @property
     def busiest(self) -> int | None:
-        """The hour in which most visits began, the first of equal ones; None without any."""
+        """The hour in which most visits began; None without any, or where several have as many."""
         most = max(self.by_hour)
-        return self.by_hour.index(most) if most else None
+        return self.by_hour.index(most) if most and self.by_hour.count(most) == 1 else None
 
 
 def gather(

@@ -18,6 +18,7 @@ from feeder.opening import open_bundle
 from feeder.refill import FeederState
 from feeder.tag_log import TagLog
 from feeder.verdict_log import Scope, VerdictLog
+from feeder.web import checkup
 from feeder.web.desk import Desk, TheDesk
 from feeder.web.rendering import page
 from feeder.web.words import Words, counted
@@ -59,7 +60,9 @@ def health(request: Request, desk: TheDesk) -> HTMLResponse:
 @router.post("/health/examine")
 def examine(request: Request, desk: TheDesk) -> HTMLResponse:
     """The same with all that `feeder doctor` looks at, which takes some seconds."""
-    return _page(request, desk, list(doctor.everything(desk.settings, lambda settings: "")))
+    settings = desk.settings
+    checks = [*doctor.everything(settings, lambda _: ""), *checkup.examine(settings)]
+    return _page(request, desk, checks)
 
 
 def _page(request: Request, desk: Desk, checks: list[doctor.Check] | None = None) -> HTMLResponse:

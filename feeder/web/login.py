@@ -20,7 +20,8 @@ from urllib.parse import quote, urlsplit
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from feeder.clock import Clock
 from feeder.errors import FeederError
@@ -116,13 +117,13 @@ class Gate:
                 return self.app
             if token and self.sessions.knows(token, hashed):
                 scope[IN_SESSION] = True
-                return self.app
+                return self._unkept
             password = _basic_password(scope)
             if password is not None and await run_in_threadpool(
                 self.doorkeeper.admits, password, client(scope)
             ):
                 scope[MAY_STAY] = partial(self._may_stay, hashed, "")
-                return self.app
+                return self._unkept
         except TooManyAttempts as often:
             return too_often(scope, often.wait)
         except FeederError as error:
@@ -145,6 +146,22 @@ class Gate:
         except FeederError:
             return False
         return is_same and (not hashed or not token or self.sessions.knows(token, hashed))
+
+    async def _unkept(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application's answer, which nobody keeps: else Back shows it after logging out.
+
+        Pictures may be kept, privately and for as long as they say: a page of fifty of them is not
+        to be loaded again with each step.
+        """
+
+        async def send_unkept(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if not headers.get("Content-Type", "").startswith("image/"):
+                    headers["Cache-Control"] = "no-store"
+            await send(message)
+
+        await self.app(scope, receive, send_unkept)
 
 
 def _basic_password(scope: Scope) -> str | None:

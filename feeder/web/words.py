@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from feeder.clock import to_local
 from feeder.domain import Visit
+from feeder.plain_text import percent
 from feeder.web.desk import Desk
 
 MONTHS = "January February March April May June July August September October November December"
@@ -62,13 +63,6 @@ def lasted(duration: timedelta) -> str:
     if seconds >= 60:
         return f"{seconds // 60} min"
     return f"{seconds} s" if seconds else "a moment"
-
-
-def percent(share: float | None) -> str:
-    """`97 %`, or "" for None; never 100 % of what is not certain."""
-    if share is None:
-        return ""
-    return f"{min(int(share * 100 + 0.5), 99) if share < 1 else 100} %"
 
 
 def fine_percent(share: float) -> str:
