@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -26,6 +27,7 @@ from tests.accessibility import PHONE, assert_accessible, assert_fits
 from tests.conftest import FakeClock
 from tests.sightings import ROBIN, SPARROW
 from tests.site import BLANK, UNKNOWN, Site
+from tests.web_app import BROWSER, asked
 
 HOSTILE = '"><img src=x onerror=alert(1)><b>finch'
 
@@ -378,7 +380,15 @@ def test_what_may_hold_a_key_is_masked(key: str, value: str, shown: str) -> None
 
 @pytest.mark.parametrize(
     "path",
-    ["/frames/1", "/corrections", "/search?like_frame=1", "/identify", "/settings", "/health"],
+    [
+        "/frames",
+        "/frames/1",
+        "/corrections",
+        "/search?like_frame=1",
+        "/identify",
+        "/settings",
+        "/health",
+    ],
 )
 def test_each_page_is_accessible_everywhere(address: str, page: Page, path: str) -> None:
     """No page has a serious finding, at any width, light or dark."""
@@ -389,3 +399,37 @@ def test_each_page_is_accessible_everywhere(address: str, page: Page, path: str)
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
         assert_accessible(page)
+
+
+def test_frames_of_every_kind_are_listed(address: str, page: Page) -> None:
+    """What was not named is found by what it is, and from Health's counts."""
+    page.goto(f"{address}/health")
+    page.get_by_role("link", name="1 blank").click()
+    expect(page.locator("ol.frames > li")).to_have_count(1)
+    expect(page.locator("ol.frames > li")).to_contain_text("nothing there")
+    page.get_by_role("link", name="Frame 5").click()
+    assert page.url == f"{address}/frames/5"
+    page.get_by_role("link", name="All frames").click()
+    expect(page.locator("ol.frames > li")).to_have_count(5)
+    page.get_by_label("Show").select_option("unknown")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("ol.frames > li")).to_have_count(1)
+    page.get_by_label("Day").fill("2020-01-01")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("There is no such frame.")).to_be_visible()
+
+
+def test_many_frames_are_paged_by_links(garden: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page leads to the older frames until there are none; a day that is none is told."""
+    monkeypatch.setattr("feeder.web.frames_page.SHOWN", 2)
+    with asked(garden) as asker:
+        target, seen = "/frames", []
+        while target:
+            text = asker.get(target, BROWSER).text
+            seen += re.findall(r'href="/frames/(\d+)"', text)
+            older = re.search(r'rel="next" href="([^"]+)"', text)
+            target = older[1] if older else ""
+        assert seen == ["5", "4", "3", "2", "1"]
+        assert asker.get("/frames?day=never", BROWSER).status == 422
+        assert asker.get("/frames?before=99999", BROWSER).status == 404
+        assert asker.get("/frames?show=alone", BROWSER).text.count('<li class="card frame">') == 1

@@ -91,6 +91,13 @@ def path_of(name: str) -> str:
     return quote(name, safe="")
 
 
+def telling(reason: str, name: str | None) -> str:
+    """A reason, or "" for one that repeats the name and its probability and says no more."""
+    if name and re.fullmatch(rf"{re.escape(name)}(?: [01]\.\d+)?", reason):
+        return ""
+    return reason
+
+
 def visit_url(visit: Visit) -> str:
     """Where a visit has its page."""
     return f"/visits/{path_of(visit.visit_id)}"
@@ -120,6 +127,7 @@ FILTERS = {
     "fine_percent": fine_percent,
     "number": number,
     "counted": counted,
+    "telling": telling,
     "visit_url": visit_url,
     "species_url": species_url,
 }
