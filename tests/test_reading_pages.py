@@ -10,9 +10,10 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from feeder.domain import Kind, Label
+from feeder.picture_log import PictureLog
 from feeder.web.static_files import static_url
 from tests.accessibility import DESKTOP, PHONE, assert_accessible, assert_good_everywhere
 from tests.feeder_process import PATIENCE
@@ -261,6 +262,37 @@ def test_a_new_visit_arrives_by_itself(site: Site, page: Page) -> None:
         expect(page.locator("#earlier-count")).to_contain_text("2 earlier")
         expect(page.locator("#folded > li").last).to_be_visible()
         assert_accessible(page)
+
+
+def test_a_server_that_is_gone_is_told_until_it_is_back(site: Site, chromium: Browser) -> None:
+    """The page says politely that nobody answers, and takes that back by itself."""
+    context = chromium.new_context()  # a browser calls the refused connection an error
+    page = context.new_page()
+    with site.serve() as base:
+        page.goto(base)
+        expect(page.locator("#lost")).to_be_empty()
+    expect(page.locator("#lost")).to_have_text("The feeder does not answer; trying again.")
+    with site.serve():
+        expect(page.locator("#lost")).to_be_empty()
+        page.goto("about:blank")
+    context.close()
+
+
+def test_a_favorite_is_marked_on_its_visit(site: Site, page: Page) -> None:
+    """A star stands on a card whose picture is a favorite; a single frame lasts no time."""
+    site.see(ROBIN, timedelta(minutes=5))
+    site.see(SPARROW, timedelta(minutes=50))
+    pictures = PictureLog.open(site.settings.database)
+    with pictures.writing():
+        pictures.set_favorite([1], True)
+    pictures.close()
+    with served(site, page) as base:
+        page.goto(base)
+        expect(page.locator("#visits > li").first).to_contain_text("favorite")
+        expect(page.locator("#visits > li").last).not_to_contain_text("favorite")
+        expect(page.locator("#visits > li").last).not_to_contain_text("1 frame")
+        page.goto(f"{base}/frames?show=favorites")
+        expect(page.locator("ol.frames > li")).to_have_count(1)
 
 
 def test_the_first_visit_arrives_in_an_empty_feeder(site: Site, page: Page) -> None:
