@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from feeder.classifier import Classifier
 from feeder.config import Settings
 from feeder.daemon_link import DaemonLink
-from feeder.domain import Kind, Label
+from feeder.domain import Kind, Label, unclassified
 from feeder.judgement_log import JudgementLog, State, What
 from feeder.log_reader import LogReader, Query
 from feeder.picture_log import PictureLog
@@ -100,6 +100,44 @@ def test_a_correction_is_in_the_log_and_can_be_undone(
     assert shown(garden, 1) == "European Robin"
     with JudgementLog.open(garden.settings.database) as log:
         assert log.judgements(What.CORRECTION)[0].state is State.UNDONE
+
+
+def test_a_misspelt_species_is_told_on_the_page(
+    garden: Site, address: str, chromium: Browser
+) -> None:
+    """The name that may be meant is told, and what was typed stays, with a script and without."""
+    for with_script in (True, False):
+        context = chromium.new_context(java_script_enabled=with_script)
+        page = context.new_page()  # a browser calls the refusal an error, too
+        page.goto(f"{address}/visits/garden:2")
+        page.get_by_label("A note").fill("small")
+        page.get_by_label("Another species").fill("House Finsh")
+        page.get_by_label("Another species").press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("Did you mean 'House Finch'")
+        expect(page.get_by_label("Another species")).to_have_value("House Finsh")
+        expect(page.get_by_label("A note")).to_have_value("small")
+        assert shown(garden, 2) == "House Sparrow"
+        page.get_by_label("Another species").fill("House Finch")
+        page.get_by_label("Another species").press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("Written.")
+        assert shown(garden, 2) == "House Finch"
+        page.get_by_role("button", name="Undo").click()
+        expect(page.get_by_role("status")).to_contain_text("Taken back.")
+        context.close()
+
+
+def test_a_frame_without_a_verdict_can_be_named_and_not_agreed_with(site: Site, page: Page) -> None:
+    """A file that could not be read offers neither Yes nor frames like it; naming it works."""
+    site.see(unclassified("the file is cut short"))
+    with site.serve() as base:
+        page.goto(f"{base}/frames/1")
+        expect(page.get_by_role("button", name="Yes")).to_have_count(0)
+        expect(page.get_by_role("link", name="Frames like this one")).to_have_count(0)
+        page.get_by_label("Another species").fill("House Finch")
+        page.get_by_label("Another species").press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("House Finch")
+        assert shown(site, 1) == "House Finch"
+        page.goto("about:blank")
 
 
 def test_a_new_name_is_given_without_a_script(garden: Site, address: str, plain: Page) -> None:

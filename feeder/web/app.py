@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from feeder import __version__
-from feeder.errors import FeederError
+from feeder.errors import FeederError, NoSuchFrame
 from feeder.web import (
     api,
     api_page,
@@ -110,7 +110,10 @@ def create_app(desk: Desk, host: str | None = None, rates: Mapping[str, Rate] = 
 async def _explained(request: Request, error: Exception) -> Response:
     """What went wrong and how to mend it."""
     assert isinstance(error, FeederError)
-    return refused(request.scope, status_of(error, otherwise=400), str(error), error.hint)
+    hint = error.hint
+    if isinstance(error, NoSuchFrame) and not is_for_program(request.scope):
+        hint = "Its number may be another: “All frames” below lists them."
+    return refused(request.scope, status_of(error, otherwise=400), str(error), hint)
 
 
 async def _told(request: Request, error: Exception) -> Response:
