@@ -95,11 +95,24 @@ def test_a_correction_is_in_the_log_and_can_be_undone(
     expect(page.get_by_text("a red breast is missing", exact=True)).to_be_visible()
     assert shown(garden, 1) == "House Sparrow"
     page.goto(f"{address}/corrections")
+    said = page.locator(".said > li").first
+    expect(said).to_contain_text("correction ")
+    expect(said.locator("a[href='/frames/1'] img")).to_be_visible()
     page.get_by_role("button", name="Undo").first.click()
     expect(page.get_by_role("status")).to_contain_text("Taken back.")
     assert shown(garden, 1) == "European Robin"
     with JudgementLog.open(garden.settings.database) as log:
         assert log.judgements(What.CORRECTION)[0].state is State.UNDONE
+
+
+def test_a_blocked_species_is_listed_and_named_again(address: str, page: Page) -> None:
+    """What is never named stands below what people said, with its way back."""
+    answer = page.request.post(f"{address}/review/2/block", headers={"Origin": address})
+    assert answer.ok
+    page.goto(f"{address}/corrections")
+    page.get_by_role("button", name="Name House Sparrow again").click()
+    expect(page.get_by_role("status")).to_contain_text("House Sparrow may be named again.")
+    expect(page.get_by_role("heading", name="Never named")).to_have_count(0)
 
 
 def test_a_misspelt_species_is_told_on_the_page(
@@ -444,7 +457,7 @@ def test_frames_of_every_kind_are_listed(address: str, page: Page) -> None:
     page.goto(f"{address}/health")
     page.get_by_role("link", name="1 blank").click()
     expect(page.locator("ol.frames > li")).to_have_count(1)
-    expect(page.locator("ol.frames > li")).to_contain_text("nothing there")
+    expect(page.locator("ol.frames > li")).to_contain_text("blank")
     page.get_by_role("link", name="Frame 5").click()
     assert page.url == f"{address}/frames/5"
     page.get_by_role("link", name="All frames").click()

@@ -31,9 +31,12 @@ router = APIRouter()
 LISTED = 200
 """Corrections that the list shows, the newest."""
 
+PICTURED = 4
+"""Frames of each that are shown there."""
+
 MOST_RUNNERS_UP = 3
 
-_DONE = ("said", "undone", "blocked")
+_DONE = ("said", "undone", "blocked", "unblocked")
 """What an address says of the last thing that was done."""
 
 
@@ -190,6 +193,24 @@ def done(request: Request, desk: Desk) -> tuple[Judgement, bool] | None:
     return None
 
 
+@dataclass(frozen=True)
+class Blocked:
+    """A species that was just kept from being named, or no longer is."""
+
+    name: str
+    is_so: bool
+
+
+def blocked(request: Request, desk: Desk) -> Blocked | None:
+    """The species that was just blocked or unblocked: what the address says, where it is true."""
+    vocabulary = desk.vocabulary
+    for key, is_so in (("blocked", True), ("unblocked", False)):
+        name = request.query_params.get(key, "")
+        if vocabulary and vocabulary.find(name) and (name in vocabulary.blocked) is is_so:
+            return Blocked(name, is_so)
+    return None
+
+
 @router.post("/corrections")
 def correct(request: Request, desk: TheDesk, said: SaidHere, frame: ChosenFrames) -> Response:
     """Keeps what a person says of one frame or several, as one correction.
@@ -224,10 +245,17 @@ def corrected(request: Request, desk: TheDesk) -> HTMLResponse:
     with JudgementLog.open(desk.settings.database, desk.clock) as log:
         made = log.judgements(What.CORRECTION)
         again = log.judgements(*BY_MACHINE, state=State.IN_FORCE)[:1]
+    listed = made[:LISTED]
+    about = CorrectionLog(desk.settings.database).about(
+        [one.judgement_id for one in listed], PICTURED
+    )
     return page(
         request,
         "corrections",
-        made=made[:LISTED],
+        made=listed,
+        about=about,
+        never=sorted(desk.vocabulary.blocked) if desk.vocabulary else [],
+        blocked=blocked(request, desk),
         more=max(0, len(made) - LISTED),
         judged_again=again[0].judgement_id if again else 0,
         done=done(request, desk),
