@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from feeder.domain import Kind, Label
 from feeder.picture_log import PictureLog
+from feeder.web import words
 from feeder.web.static_files import static_url
 from tests.accessibility import DESKTOP, PHONE, assert_accessible, assert_good_everywhere
 from tests.feeder_process import PATIENCE
@@ -358,8 +359,22 @@ def test_a_clock_that_was_not_known_is_marked(site: Site, page: Page) -> None:
     with served(site, page) as base:
         page.goto(base)
         expect(page.locator("#visits abbr")).to_have_text("?")
+        missing = "1 visit is not in the chart: the computer did not know the time."
+        expect(page.locator("#undated")).to_have_text(missing)
+        page.goto(base + "/calendar")
+        expect(page.get_by_text(missing)).to_be_visible()
+        page.goto(base + "/species")
+        expect(page.locator(".species > li")).to_contain_text("no day is known")
         page.goto(base + "/species/European%20Robin")
         expect(page.locator(".figures")).to_contain_text("Undated")
+
+
+def test_a_reason_is_told_where_it_says_more_than_the_name() -> None:
+    """One that repeats the name and its probability stands there already."""
+    assert words.telling("dog 1.00", "dog") == ""
+    assert words.telling("European Robin", "European Robin") == ""
+    assert words.telling("dog 0.40 < 0.6", "dog") == "dog 0.40 < 0.6"
+    assert words.telling("confirmed", None) == "confirmed"
 
 
 def test_motion_is_left_out_where_it_is_unwelcome(base: str, page: Page) -> None:

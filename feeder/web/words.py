@@ -86,6 +86,19 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def unbroken(text: str) -> str:
+    """The same, on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def undated(count: int) -> str:
+    """Why a chart's total is less than that of the visits; "" where it is not."""
+    if not count:
+        return ""
+    said = "is not in the chart" if count == 1 else "are not in the chart"
+    return f"{counted(count, 'visit')} {said}: the computer did not know the time."
+
+
 def path_of(name: str) -> str:
     """A name as one part of a path, so that what stands in it means nothing there."""
     return quote(name, safe="")
@@ -128,6 +141,8 @@ FILTERS = {
     "number": number,
     "counted": counted,
     "telling": telling,
+    "unbroken": unbroken,
+    "undated": undated,
     "visit_url": visit_url,
     "species_url": species_url,
 }
