@@ -458,7 +458,7 @@ def test_frames_of_every_kind_are_listed(address: str, page: Page) -> None:
     page.get_by_role("link", name="1 blank").click()
     expect(page.locator("ol.frames > li")).to_have_count(1)
     expect(page.locator("ol.frames > li")).to_contain_text("blank")
-    page.get_by_role("link", name="Frame 5").click()
+    page.get_by_role("link", name="Frame 5", exact=True).click()
     assert page.url == f"{address}/frames/5"
     page.get_by_role("link", name="All frames").click()
     expect(page.locator("ol.frames > li")).to_have_count(5)
