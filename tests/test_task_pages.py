@@ -27,7 +27,7 @@ from tests.accessibility import PHONE, assert_accessible, assert_fits
 from tests.conftest import FakeClock
 from tests.sightings import ROBIN, SPARROW
 from tests.site import BLANK, UNKNOWN, Site
-from tests.web_app import BROWSER, asked
+from tests.web_app import BROWSER, HERE, asked
 
 HOSTILE = '"><img src=x onerror=alert(1)><b>finch'
 
@@ -208,6 +208,20 @@ def test_what_is_not_there_and_what_was_not_chosen_is_told(address: str, page: P
         headers={"Content-Type": "application/x-www-form-urlencoded", "Origin": address},
     )
     assert (answer.status, "No frame was chosen." in answer.text()) == (400, True)
+
+
+def test_pages_name_no_command_for_what_they_can_do(garden: Site) -> None:
+    """A frame or a correction that is not there is looked for on the pages."""
+    with asked(garden) as asker:
+        form = b"back=/corrections"
+        for answer in (
+            asker.get("/frames?before=99999", BROWSER),
+            asker.get("/search?like_frame=99999", BROWSER),
+            asker.post("/corrections/99999/undo", {**HERE, **BROWSER}, form),
+            asker.post("/favorites", {**HERE, **BROWSER}, b"frame=99999&keep=true"),
+        ):
+            assert "at the foot of each page" in answer.text
+            assert "<code>feeder" not in answer.text
 
 
 def test_a_visit_is_answered_as_one_and_frame_by_frame(garden: Site) -> None:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from feeder import __version__
-from feeder.errors import FeederError, NoSuchFrame
+from feeder.errors import FeederError
 from feeder.web import (
     api,
     api_page,
@@ -42,6 +42,7 @@ from feeder.web.login import Gate, Sessions
 from feeder.web.passwords import Doorkeeper
 from feeder.web.security import HEADERS, Hosts, Origins, SafeHeaders
 from feeder.web.static_files import STATIC, StaticFiles
+from feeder.web.words import on_pages
 
 log = logging.getLogger("feeder.web")
 
@@ -110,9 +111,7 @@ def create_app(desk: Desk, host: str | None = None, rates: Mapping[str, Rate] = 
 async def _explained(request: Request, error: Exception) -> Response:
     """What went wrong and how to mend it."""
     assert isinstance(error, FeederError)
-    hint = error.hint
-    if isinstance(error, NoSuchFrame) and not is_for_program(request.scope):
-        hint = "Its number may be another: “All frames” below lists them."
+    hint = error.hint if is_for_program(request.scope) else on_pages(error.hint)
     return refused(request.scope, status_of(error, otherwise=400), str(error), hint)
 
 

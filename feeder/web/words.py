@@ -121,6 +121,19 @@ def species_url(name: str) -> str:
     return f"/species/{path_of(name)}"
 
 
+_ON_PAGES = {
+    "`feeder sightings": "“All frames”, at the foot of each page, lists them.",
+    "`feeder correct --list`": "“What people said”, at the foot of each page, lists them.",
+    "`feeder unknowns`": "The page Unknowns sorts them again.",
+    "`feeder review correct": "Name what it shows, under “Another species”.",
+}
+
+
+def on_pages(hint: str) -> str:
+    """What mends an error, as it is done on the pages where they can do what the command does."""
+    return next((ours for command, ours in _ON_PAGES.items() if command in hint), hint)
+
+
 def code(sentence: str) -> Markup:
     """A sentence whose `words in backticks` are set as code; all of it is escaped."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(str(sentence)))))
@@ -128,6 +141,7 @@ def code(sentence: str) -> Markup:
 
 FILTERS = {
     "code": code,
+    "on_pages": on_pages,
     "clock": clock_time,
     "clock_seconds": clock_seconds,
     "local_day": local_day,
