@@ -3,6 +3,7 @@
 It reads alone, on connections of its own, while the daemon goes on. SQL is in log modules only.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -137,6 +138,20 @@ class CorrectionLog:
                         "`feeder sightings` shows each frame's id in its first column.",
                     )
                 found.append(_shown(row))
+        return found
+
+    def about(self, judgement_ids: Sequence[int], most: int) -> dict[int, list[int]]:
+        """The first frames of each of these judgements, at most so many of each."""
+        sql = (
+            "SELECT judgement_id, media_id FROM (SELECT judgement_id, media_id, row_number() OVER"
+            " (PARTITION BY judgement_id ORDER BY media_id) AS place FROM observation"
+            " WHERE judgement_id IN (SELECT value FROM json_each(?))) WHERE place <= ?"
+            " ORDER BY judgement_id, place"
+        )
+        found: dict[int, list[int]] = {number: [] for number in judgement_ids}
+        with self._connect() as connection:
+            for number, media_id in connection.execute(sql, (json.dumps([*found]), most)):
+                found[number].append(media_id)
         return found
 
     def every(self, choice: Choice) -> list[Shown]:

@@ -281,7 +281,8 @@ class Visit:
     `media_ids` are its frames in time order, the first taken at `start` and the last at `end`
     (UTC); `best` is the one to show. `confidence` is the mean probability of `label` over the
     frames, those that were read otherwise included; a person's word is 1. `is_by_person` says that
-    a person named at least one of them. `trusted` is False where the clock may have been wrong.
+    a person named at least one of them, `is_favorite` that `best` is a favorite. `trusted` is
+    False where the clock may have been wrong.
 
     `max_n`, the most individuals seen at once, is None wherever it is not known. A verdict is on
     the whole frame and counts no birds, and two species in one minute may be one bird misread; so
@@ -298,6 +299,7 @@ class Visit:
     is_by_person: bool = False
     trusted: bool = True
     max_n: int | None = None
+    is_favorite: bool = False
 
     @property
     def visit_id(self) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from feeder import clock_ledger, schema
 from feeder.clock import parse_utc, utc_text
-from feeder.domain import ClockEpoch
+from feeder.domain import ClockEpoch, ObservationType
 from feeder.errors import LogbookError, NoSuchFrame
 from feeder.log_file import BUSY_SECONDS, RESTORE, is_damage, problems
 
@@ -28,8 +28,9 @@ _TAGS = (
 class Query:
     """Which sightings to read: instants in UTC, `since` inclusive and `until` exclusive.
 
-    `labels` are names as the log has them; `every_frame` reads all frames, whatever they show;
-    `favorites` only those. `tag` is an attribute and its value. `before` is a place in the order
+    `labels` are names as the log has them; `every_frame` reads all frames, whatever they show, and
+    with `types` those that were observed to be of these. `favorites` reads only those, `among` only
+    frames with these ids. `tag` is an attribute and its value. `before` is a place in the order
     in which they are read, timestamp and media id: only what comes after it is. `newest` is the
     last media id that counts.
     """
@@ -40,7 +41,9 @@ class Query:
     deployment: str | None = None
     limit: int | None = None
     every_frame: bool = False
+    types: frozenset[ObservationType] | None = None
     favorites: bool = False
+    among: frozenset[int] | None = None
     tag: tuple[str, str] | None = None
     before: tuple[datetime, int] | None = None
     newest: int | None = None
@@ -96,6 +99,12 @@ class LogReader:
         if query.labels is not None:
             conditions.append(f"label IN ({', '.join('?' * len(query.labels))})")
             values += sorted(query.labels)
+        if query.types is not None:
+            conditions.append(f"observation_type IN ({', '.join('?' * len(query.types))})")
+            values += sorted(query.types)
+        if query.among is not None:
+            conditions.append("media_id IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(sorted(query.among)))
         if query.favorites:
             conditions.append("media_id IN (SELECT media_id FROM media WHERE favorite = 1)")
         if query.tag is not None:

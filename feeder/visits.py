@@ -312,6 +312,7 @@ class _Stay:
             confidence=self.total / len(frames) / _ONE,
             is_by_person=self.is_by_person,
             trusted=self.best.trusted,
+            is_favorite=self.best.is_favorite,
         )
 
 

@@ -144,6 +144,13 @@ def test_a_login_begins_a_session_that_a_script_cannot_read(locked: Asker) -> No
     assert "Log out" not in locked.get("/login", BROWSER).text
 
 
+def test_the_login_shows_no_menu(locked: Asker) -> None:
+    """Who is not in is offered no page that would only lead back."""
+    text = locked.get("/login", BROWSER).text
+    assert "<h1>Log in</h1>" in text and "</header>" not in text and 'href="/frames"' not in text
+    assert "</header>" in locked.get("/", {**BROWSER, **BASIC}).text
+
+
 def test_a_wrong_password_begins_none(locked: Asker) -> None:
     """The form comes again and says so; the password tried is not in it."""
     answer = locked.log_in("wrong but long")

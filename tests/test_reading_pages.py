@@ -10,9 +10,11 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from feeder.domain import Kind, Label
+from feeder.picture_log import PictureLog
+from feeder.web import words
 from feeder.web.static_files import static_url
 from tests.accessibility import DESKTOP, PHONE, assert_accessible, assert_good_everywhere
 from tests.feeder_process import PATIENCE
@@ -263,6 +265,37 @@ def test_a_new_visit_arrives_by_itself(site: Site, page: Page) -> None:
         assert_accessible(page)
 
 
+def test_a_server_that_is_gone_is_told_until_it_is_back(site: Site, chromium: Browser) -> None:
+    """The page says politely that nobody answers, and takes that back by itself."""
+    context = chromium.new_context()  # a browser calls the refused connection an error
+    page = context.new_page()
+    with site.serve() as base:
+        page.goto(base)
+        expect(page.locator("#lost")).to_be_empty()
+    expect(page.locator("#lost")).to_have_text("The feeder does not answer; trying again.")
+    with site.serve():
+        expect(page.locator("#lost")).to_be_empty()
+        page.goto("about:blank")
+    context.close()
+
+
+def test_a_favorite_is_marked_on_its_visit(site: Site, page: Page) -> None:
+    """A star stands on a card whose picture is a favorite; a single frame lasts no time."""
+    site.see(ROBIN, timedelta(minutes=5))
+    site.see(SPARROW, timedelta(minutes=50))
+    pictures = PictureLog.open(site.settings.database)
+    with pictures.writing():
+        pictures.set_favorite([1], True)
+    pictures.close()
+    with served(site, page) as base:
+        page.goto(base)
+        expect(page.locator("#visits > li").first).to_contain_text("favorite")
+        expect(page.locator("#visits > li").last).not_to_contain_text("favorite")
+        expect(page.locator("#visits > li").last).not_to_contain_text("1 frame")
+        page.goto(f"{base}/frames?show=favorites")
+        expect(page.locator("ol.frames > li")).to_have_count(1)
+
+
 def test_the_first_visit_arrives_in_an_empty_feeder(site: Site, page: Page) -> None:
     """The day begins with kind words, and the first bird takes their place."""
     with served(site, page) as base:
@@ -326,8 +359,22 @@ def test_a_clock_that_was_not_known_is_marked(site: Site, page: Page) -> None:
     with served(site, page) as base:
         page.goto(base)
         expect(page.locator("#visits abbr")).to_have_text("?")
+        missing = "1 visit is not in the chart: the computer did not know the time."
+        expect(page.locator("#undated")).to_have_text(missing)
+        page.goto(base + "/calendar")
+        expect(page.get_by_text(missing)).to_be_visible()
+        page.goto(base + "/species")
+        expect(page.locator(".species > li")).to_contain_text("no day is known")
         page.goto(base + "/species/European%20Robin")
         expect(page.locator(".figures")).to_contain_text("Undated")
+
+
+def test_a_reason_is_told_where_it_says_more_than_the_name() -> None:
+    """One that repeats the name and its probability stands there already."""
+    assert words.telling("dog 1.00", "dog") == ""
+    assert words.telling("European Robin", "European Robin") == ""
+    assert words.telling("dog 0.40 < 0.6", "dog") == "dog 0.40 < 0.6"
+    assert words.telling("confirmed", None) == "confirmed"
 
 
 def test_motion_is_left_out_where_it_is_unwelcome(base: str, page: Page) -> None:
@@ -343,7 +390,7 @@ def test_motion_is_left_out_where_it_is_unwelcome(base: str, page: Page) -> None
 
 
 def test_the_strip_of_pages_is_under_the_thumb(base: str, page: Page) -> None:
-    """On a phone it is at the bottom, each page at least 44 px high, the current one in sight."""
+    """On a phone it is at the bottom, each page at least 44 px high and all of it in sight."""
     page.goto(base + "/calendar")
     strip = page.locator("header.top")
     box = strip.bounding_box()
@@ -353,6 +400,7 @@ def test_the_strip_of_pages_is_under_the_thumb(base: str, page: Page) -> None:
     for place in range(9):
         found = links.nth(place).bounding_box()
         assert found is not None and found["height"] >= 44
+        expect(links.nth(place)).to_be_in_viewport(ratio=1)
     expect(strip.locator("[aria-current]")).to_be_in_viewport()
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from feeder.classifier import Classifier
 from feeder.config import Settings
 from feeder.daemon_link import DaemonLink
-from feeder.domain import Kind, Label
+from feeder.domain import Kind, Label, unclassified
 from feeder.judgement_log import JudgementLog, State, What
 from feeder.log_reader import LogReader, Query
 from feeder.picture_log import PictureLog
@@ -26,6 +27,7 @@ from tests.accessibility import PHONE, assert_accessible, assert_fits
 from tests.conftest import FakeClock
 from tests.sightings import ROBIN, SPARROW
 from tests.site import BLANK, UNKNOWN, Site
+from tests.web_app import BROWSER, HERE, asked
 
 HOSTILE = '"><img src=x onerror=alert(1)><b>finch'
 
@@ -93,11 +95,62 @@ def test_a_correction_is_in_the_log_and_can_be_undone(
     expect(page.get_by_text("a red breast is missing", exact=True)).to_be_visible()
     assert shown(garden, 1) == "House Sparrow"
     page.goto(f"{address}/corrections")
+    said = page.locator(".said > li").first
+    expect(said).to_contain_text("correction ")
+    expect(said.locator("a[href='/frames/1'] img")).to_be_visible()
     page.get_by_role("button", name="Undo").first.click()
     expect(page.get_by_role("status")).to_contain_text("Taken back.")
     assert shown(garden, 1) == "European Robin"
     with JudgementLog.open(garden.settings.database) as log:
         assert log.judgements(What.CORRECTION)[0].state is State.UNDONE
+
+
+def test_a_blocked_species_is_listed_and_named_again(address: str, page: Page) -> None:
+    """What is never named stands below what people said, with its way back."""
+    answer = page.request.post(f"{address}/review/2/block", headers={"Origin": address})
+    assert answer.ok
+    page.goto(f"{address}/corrections")
+    page.get_by_role("button", name="Name House Sparrow again").click()
+    expect(page.get_by_role("status")).to_contain_text("House Sparrow may be named again.")
+    expect(page.get_by_role("heading", name="Never named")).to_have_count(0)
+
+
+def test_a_misspelt_species_is_told_on_the_page(
+    garden: Site, address: str, chromium: Browser
+) -> None:
+    """The name that may be meant is told, and what was typed stays, with a script and without."""
+    for with_script in (True, False):
+        context = chromium.new_context(java_script_enabled=with_script)
+        page = context.new_page()  # a browser calls the refusal an error, too
+        page.goto(f"{address}/visits/garden:2")
+        page.get_by_label("A note").fill("small")
+        page.get_by_label("Another species").fill("House Finsh")
+        page.get_by_label("Another species").press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("Did you mean 'House Finch'")
+        expect(page.get_by_label("Another species")).to_have_value("House Finsh")
+        expect(page.get_by_label("A note")).to_have_value("small")
+        assert shown(garden, 2) == "House Sparrow"
+        page.get_by_label("Another species").fill("House Finch")
+        page.get_by_label("Another species").press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("Written.")
+        assert shown(garden, 2) == "House Finch"
+        page.get_by_role("button", name="Undo").click()
+        expect(page.get_by_role("status")).to_contain_text("Taken back.")
+        context.close()
+
+
+def test_a_frame_without_a_verdict_can_be_named_and_not_agreed_with(site: Site, page: Page) -> None:
+    """A file that could not be read offers neither Yes nor frames like it; naming it works."""
+    site.see(unclassified("the file is cut short"))
+    with site.serve() as base:
+        page.goto(f"{base}/frames/1")
+        expect(page.get_by_role("button", name="Yes")).to_have_count(0)
+        expect(page.get_by_role("link", name="Frames like this one")).to_have_count(0)
+        page.get_by_label("Another species").fill("House Finch")
+        page.get_by_label("Another species").press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("House Finch")
+        assert shown(site, 1) == "House Finch"
+        page.goto("about:blank")
 
 
 def test_a_new_name_is_given_without_a_script(garden: Site, address: str, plain: Page) -> None:
@@ -155,6 +208,20 @@ def test_what_is_not_there_and_what_was_not_chosen_is_told(address: str, page: P
         headers={"Content-Type": "application/x-www-form-urlencoded", "Origin": address},
     )
     assert (answer.status, "No frame was chosen." in answer.text()) == (400, True)
+
+
+def test_pages_name_no_command_for_what_they_can_do(garden: Site) -> None:
+    """A frame or a correction that is not there is looked for on the pages."""
+    with asked(garden) as asker:
+        form = b"back=/corrections"
+        for answer in (
+            asker.get("/frames?before=99999", BROWSER),
+            asker.get("/search?like_frame=99999", BROWSER),
+            asker.post("/corrections/99999/undo", {**HERE, **BROWSER}, form),
+            asker.post("/favorites", {**HERE, **BROWSER}, b"frame=99999&keep=true"),
+        ):
+            assert "at the foot of each page" in answer.text
+            assert "<code>feeder" not in answer.text
 
 
 def test_a_visit_is_answered_as_one_and_frame_by_frame(garden: Site) -> None:
@@ -378,7 +445,15 @@ def test_what_may_hold_a_key_is_masked(key: str, value: str, shown: str) -> None
 
 @pytest.mark.parametrize(
     "path",
-    ["/frames/1", "/corrections", "/search?like_frame=1", "/identify", "/settings", "/health"],
+    [
+        "/frames",
+        "/frames/1",
+        "/corrections",
+        "/search?like_frame=1",
+        "/identify",
+        "/settings",
+        "/health",
+    ],
 )
 def test_each_page_is_accessible_everywhere(address: str, page: Page, path: str) -> None:
     """No page has a serious finding, at any width, light or dark."""
@@ -389,3 +464,37 @@ def test_each_page_is_accessible_everywhere(address: str, page: Page, path: str)
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
         assert_accessible(page)
+
+
+def test_frames_of_every_kind_are_listed(address: str, page: Page) -> None:
+    """What was not named is found by what it is, and from Health's counts."""
+    page.goto(f"{address}/health")
+    page.get_by_role("link", name="1 blank").click()
+    expect(page.locator("ol.frames > li")).to_have_count(1)
+    expect(page.locator("ol.frames > li")).to_contain_text("blank")
+    page.get_by_role("link", name="Frame 5", exact=True).click()
+    assert page.url == f"{address}/frames/5"
+    page.get_by_role("link", name="All frames").click()
+    expect(page.locator("ol.frames > li")).to_have_count(5)
+    page.get_by_label("Show").select_option("unknown")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("ol.frames > li")).to_have_count(1)
+    page.get_by_label("Day").fill("2020-01-01")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("There is no such frame.")).to_be_visible()
+
+
+def test_many_frames_are_paged_by_links(garden: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page leads to the older frames until there are none; a day that is none is told."""
+    monkeypatch.setattr("feeder.web.frames_page.SHOWN", 2)
+    with asked(garden) as asker:
+        target, seen = "/frames", []
+        while target:
+            text = asker.get(target, BROWSER).text
+            seen += re.findall(r'href="/frames/(\d+)"', text)
+            older = re.search(r'rel="next" href="([^"]+)"', text)
+            target = older[1] if older else ""
+        assert seen == ["5", "4", "3", "2", "1"]
+        assert asker.get("/frames?day=never", BROWSER).status == 422
+        assert asker.get("/frames?before=99999", BROWSER).status == 404
+        assert asker.get("/frames?show=alone", BROWSER).text.count('<li class="card frame">') == 1

@@ -16,6 +16,7 @@ from feeder.web import (
     api_page,
     calendar_page,
     correcting,
+    frames_page,
     health_page,
     identify,
     listening,
@@ -41,6 +42,7 @@ from feeder.web.login import Gate, Sessions
 from feeder.web.passwords import Doorkeeper
 from feeder.web.security import HEADERS, Hosts, Origins, SafeHeaders
 from feeder.web.static_files import STATIC, StaticFiles
+from feeder.web.words import on_pages
 
 log = logging.getLogger("feeder.web")
 
@@ -53,6 +55,7 @@ PAGES = (
     search_page,
     review_page,
     correcting,
+    frames_page,
     unknowns_page,
     identify,
     settings_page,
@@ -108,7 +111,8 @@ def create_app(desk: Desk, host: str | None = None, rates: Mapping[str, Rate] = 
 async def _explained(request: Request, error: Exception) -> Response:
     """What went wrong and how to mend it."""
     assert isinstance(error, FeederError)
-    return refused(request.scope, status_of(error, otherwise=400), str(error), error.hint)
+    hint = error.hint if is_for_program(request.scope) else on_pages(error.hint)
+    return refused(request.scope, status_of(error, otherwise=400), str(error), hint)
 
 
 async def _told(request: Request, error: Exception) -> Response:

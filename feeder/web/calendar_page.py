@@ -44,6 +44,7 @@ def calendar(
         steps=steps,
         visits=sum(days.values()),
         count=len(days),
+        undated=sum(one.undated for one in tally.totals(label=species or None)),
         labels=sorted(tally.labels(), key=str.casefold),
         species=species,
         earlier=years[-1] - 1 if years[-1] > first else None,

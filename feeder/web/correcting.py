@@ -1,7 +1,7 @@
 """What a person says of frames, by one tap: said, listed and undone; and a page for each frame."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -31,9 +31,12 @@ router = APIRouter()
 LISTED = 200
 """Corrections that the list shows, the newest."""
 
+PICTURED = 4
+"""Frames of each that are shown there."""
+
 MOST_RUNNERS_UP = 3
 
-_DONE = ("said", "undone", "blocked")
+_DONE = ("said", "undone", "blocked", "unblocked")
 """What an address says of the last thing that was done."""
 
 
@@ -105,17 +108,21 @@ class Answers:
     """What may be said of frames by one tap, for `answers.html.j2`.
 
     `shown` is what the log says of most, `frames` of each; `others` are names that it may be
-    instead. `yes` is the field and value that say so of all. `labels` are all names there are.
+    instead. `yes` is the field and value that say so of all, None where there was no verdict to
+    agree with. `labels` are all names there are. `wrong` is why what was `written` was no name.
     `is_favorite` is of the first frame.
     """
 
     frames: tuple[Shown, ...]
     shown: str
-    yes: tuple[str, str]
+    yes: tuple[str, str] | None
     others: tuple[str, ...]
     labels: tuple[str, ...]
     is_favorite: bool
     back: str
+    wrong: FeederError | None = None
+    written: str = ""
+    note: str = ""
 
 
 def answers(desk: Desk, media_ids: Sequence[int], back: str) -> Answers:
@@ -143,9 +150,11 @@ def answers(desk: Desk, media_ids: Sequence[int], back: str) -> Answers:
     )
 
 
-def _yes(frames: Sequence[Shown], shown: str) -> tuple[str, str]:
+def _yes(frames: Sequence[Shown], shown: str) -> tuple[str, str] | None:
     """The field and its value that say of all these frames what is `shown` of most."""
     one = next(frame for frame in frames if frame.words == shown)
+    if one.observation_type is ObservationType.UNCLASSIFIED:
+        return None
     if one.observation_type is ObservationType.UNKNOWN:
         return "say", "unknown"
     if one.label is not None and one.observation_type is not ObservationType.BLANK:
@@ -160,13 +169,16 @@ def label_names(desk: Desk) -> tuple[str, ...]:
 
 def returned(back: str, **query: int | str) -> Response:
     """Sends the browser back to the page it came from, with what was done in the address."""
+    url = urlsplit(_ours(back))
+    kept = [(key, value) for key, value in parse_qsl(url.query) if key not in _DONE]
+    return RedirectResponse(f"{url.path}?{urlencode([*kept, *query.items()])}", 303)
+
+
+def _ours(back: str) -> str:
+    """Nothing but a path of ours: a form from elsewhere shall send nobody away."""
     url = urlsplit(back)
-    # Nothing but a path of ours: a form from elsewhere shall send nobody away.
     is_ours = back.startswith("/") and not back.startswith(("//", "/\\"))
-    path = url.path if is_ours and not (url.scheme or url.netloc) else "/corrections"
-    query_there = parse_qsl(url.query) if is_ours else []
-    kept = [(key, value) for key, value in query_there if key not in _DONE]
-    return RedirectResponse(f"{path}?{urlencode([*kept, *query.items()])}", 303)
+    return back if is_ours and not (url.scheme or url.netloc) else "/corrections"
 
 
 def done(request: Request, desk: Desk) -> tuple[Judgement, bool] | None:
@@ -181,10 +193,37 @@ def done(request: Request, desk: Desk) -> tuple[Judgement, bool] | None:
     return None
 
 
+@dataclass(frozen=True)
+class Blocked:
+    """A species that was just kept from being named, or no longer is."""
+
+    name: str
+    is_so: bool
+
+
+def blocked(request: Request, desk: Desk) -> Blocked | None:
+    """The species that was just blocked or unblocked: what the address says, where it is true."""
+    vocabulary = desk.vocabulary
+    for key, is_so in (("blocked", True), ("unblocked", False)):
+        name = request.query_params.get(key, "")
+        if vocabulary and vocabulary.find(name) and (name in vocabulary.blocked) is is_so:
+            return Blocked(name, is_so)
+    return None
+
+
 @router.post("/corrections")
-def correct(desk: TheDesk, said: SaidHere, frame: ChosenFrames) -> Response:
-    """Keeps what a person says of one frame or several, as one correction."""
-    answer = said.answer(desk)
+def correct(request: Request, desk: TheDesk, said: SaidHere, frame: ChosenFrames) -> Response:
+    """Keeps what a person says of one frame or several, as one correction.
+
+    Where it means nothing the question is asked again, with what was written still in its field.
+    """
+    try:
+        answer = said.answer(desk)
+    except FeederError as error:
+        again = replace(
+            answers(desk, frame, _ours(said.back)), wrong=error, written=said.other, note=said.note
+        )
+        return page(request, "answer_again", 400, answers=again)
     settings = desk.settings
     if answer is None:
         with ReviewLog(settings.database) as log:
@@ -206,10 +245,17 @@ def corrected(request: Request, desk: TheDesk) -> HTMLResponse:
     with JudgementLog.open(desk.settings.database, desk.clock) as log:
         made = log.judgements(What.CORRECTION)
         again = log.judgements(*BY_MACHINE, state=State.IN_FORCE)[:1]
+    listed = made[:LISTED]
+    about = CorrectionLog(desk.settings.database).about(
+        [one.judgement_id for one in listed], PICTURED
+    )
     return page(
         request,
         "corrections",
-        made=made[:LISTED],
+        made=listed,
+        about=about,
+        never=sorted(desk.vocabulary.blocked) if desk.vocabulary else [],
+        blocked=blocked(request, desk),
         more=max(0, len(made) - LISTED),
         judged_again=again[0].judgement_id if again else 0,
         done=done(request, desk),

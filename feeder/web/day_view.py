@@ -31,6 +31,11 @@ class DayView:
         return sorted(counted.items(), key=lambda item: (-item[1], item[0]))
 
     @property
+    def undated(self) -> int:
+        """Visits whose time is unsure."""
+        return sum(not visit.trusted for visit in self.visits)
+
+    @property
     def by_hour(self) -> list[int]:
         """Visits that began in each of the day's 24 hours; without those whose time is unsure."""
         hours = [0] * 24

@@ -14,7 +14,7 @@ from feeder.judgement_log import JudgementLog
 from feeder.opening import open_bundle, open_vocabulary
 from feeder.review_log import MOST_COUNTED, ReviewLog, Waiting, Why
 from feeder.vocabulary import Vocabulary
-from feeder.web.correcting import SaidHere, done, label_names, returned
+from feeder.web.correcting import SaidHere, blocked, done, label_names, returned
 from feeder.web.desk import Desk, TheDesk
 from feeder.web.rendering import page
 from feeder.web.row_id import RowId
@@ -93,6 +93,7 @@ def review(
         "of": sitting.answered + passed + len(waiting),
         "most": MOST_COUNTED,
         "done": done(request, desk),
+        "blocked": blocked(request, desk),
         "words": Words.of(desk),
     }
     if every:
@@ -104,7 +105,6 @@ def review(
         one=one,
         following=waiting[1].media_id if len(waiting) > 1 else None,
         labels=label_names(desk) if one else (),
-        blocked=_blocked(request, desk),
         can_block=bool(one and desk.vocabulary and desk.vocabulary.find(one.shown)),
         **values,
     )
@@ -118,7 +118,7 @@ def unblock(
 ) -> Response:
     """Lets a species be named again."""
     own_labels.unblock(desk.settings.own_labels, name, _shipped(desk))
-    return returned(back or "/review")
+    return returned(back or "/review", unblocked=name)
 
 
 @router.post("/review/{media_id}/block")
@@ -157,12 +157,6 @@ def answer(
 def _shipped(desk: Desk) -> Vocabulary:
     """The vocabulary without the user's own labels, which is never written to."""
     return open_vocabulary(desk.settings, open_bundle(desk.settings), own=False)
-
-
-def _blocked(request: Request, desk: Desk) -> str:
-    """The species that was just blocked, "" for none."""
-    name = request.query_params.get("blocked", "")
-    return name if desk.vocabulary and name in desk.vocabulary.blocked else ""
 
 
 def _waiting(desk: Desk, sitting: Round) -> list[Waiting]:

@@ -80,9 +80,29 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def unbroken(text: str) -> str:
+    """The same, on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def undated(count: int) -> str:
+    """Why a chart's total is less than that of the visits; "" where it is not."""
+    if not count:
+        return ""
+    said = "is not in the chart" if count == 1 else "are not in the chart"
+    return f"{counted(count, 'visit')} {said}: the computer did not know the time."
+
+
 def path_of(name: str) -> str:
     """A name as one part of a path, so that what stands in it means nothing there."""
     return quote(name, safe="")
+
+
+def telling(reason: str, name: str | None) -> str:
+    """A reason, or "" for one that repeats the name and its probability and says no more."""
+    if name and re.fullmatch(rf"{re.escape(name)}(?: [01]\.\d+)?", reason):
+        return ""
+    return reason
 
 
 def visit_url(visit: Visit) -> str:
@@ -95,6 +115,19 @@ def species_url(name: str) -> str:
     return f"/species/{path_of(name)}"
 
 
+_ON_PAGES = {
+    "`feeder sightings": "“All frames”, at the foot of each page, lists them.",
+    "`feeder correct --list`": "“What people said”, at the foot of each page, lists them.",
+    "`feeder unknowns`": "The page Unknowns sorts them again.",
+    "`feeder review correct": "Name what it shows, under “Another species”.",
+}
+
+
+def on_pages(hint: str) -> str:
+    """What mends an error, as it is done on the pages where they can do what the command does."""
+    return next((ours for command, ours in _ON_PAGES.items() if command in hint), hint)
+
+
 def code(sentence: str) -> Markup:
     """A sentence whose `words in backticks` are set as code; all of it is escaped."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(str(sentence)))))
@@ -102,6 +135,7 @@ def code(sentence: str) -> Markup:
 
 FILTERS = {
     "code": code,
+    "on_pages": on_pages,
     "clock": clock_time,
     "clock_seconds": clock_seconds,
     "local_day": local_day,
@@ -114,6 +148,9 @@ FILTERS = {
     "fine_percent": fine_percent,
     "number": number,
     "counted": counted,
+    "telling": telling,
+    "unbroken": unbroken,
+    "undated": undated,
     "visit_url": visit_url,
     "species_url": species_url,
 }

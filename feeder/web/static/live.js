@@ -4,6 +4,8 @@
 const AGAIN = 60_000; // ms until a refused stream is asked for again
 const TOGETHER = 300; // ms in which several changes are fetched as one
 
+const GONE = "The feeder does not answer; trying again.";
+
 export function follow(part) {
   let source, timer, again;
   let isFetching = false, isStale = false;
@@ -35,7 +37,9 @@ export function follow(part) {
     source?.close();
     source = new EventSource("/live");
     source.addEventListener("log", soon);
+    source.addEventListener("open", () => tell(GONE, ""));
     source.addEventListener("error", () => {
+      tell("", GONE);
       if (source.readyState === EventSource.CLOSED) again = setTimeout(open, AGAIN);
     });
   }
@@ -102,6 +106,14 @@ function place(part) {
 function focusable(holder) {
   const inside = [...holder.querySelectorAll("a[href], button, summary, input, select")];
   return holder.matches("a[href], button, summary") ? [holder, ...inside] : inside;
+}
+
+// Says that the server is gone, to eyes and ears; and takes back what it said, nothing else.
+function tell(before, after) {
+  const lost = document.getElementById("lost");
+  if (lost.textContent !== before) return;
+  lost.textContent = after;
+  lost.classList.toggle("notice", Boolean(after));
 }
 
 function announce(news) {

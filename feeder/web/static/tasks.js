@@ -35,7 +35,8 @@ async function swap(address, options = {}) {
 
 // What went wrong stands where an answer would; nothing that was typed is lost.
 function complain(page) {
-  const said = [...(page?.querySelectorAll("main p") ?? [])].map((one) => one.textContent.trim());
+  const alert = page?.querySelector("main [role=alert]");
+  const said = [...((alert ?? page?.querySelector("main"))?.querySelectorAll("p") ?? [])].map((one) => one.textContent.trim());
   const notice = document.createElement("div");
   notice.className = "notice warn";
   notice.setAttribute("role", "alert");
