@@ -58,15 +58,8 @@ def serve(
     password = settings.resolve(web.password)
     _require_password(host, password)
     sockets = listening.listen(host, port)
-    server: uvicorn.Server
-
-    def stop() -> None:
-        server.should_exit = True
-
-    desk = Desk(settings, known_vocabulary, open_classifier, link=link_to_daemon(attached, stop))
+    desk = Desk(settings, known_vocabulary, open_classifier)
     app = create_app(desk, host)
-    # A stream of events has no end of its own.
-    app.state.is_stopping = lambda: server.should_exit
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -79,6 +72,13 @@ def serve(
             timeout_graceful_shutdown=GOODBYE_SECONDS,
         )
     )
+    # A stream of events has no end of its own.
+    app.state.is_stopping = lambda: server.should_exit
+
+    def stop() -> None:
+        server.should_exit = True
+
+    desk.link = link_to_daemon(attached, stop)
     note(f"the page is at {' or '.join(listening.urls(host, port))}")
     server.run(sockets)
 
