@@ -1,5 +1,6 @@
 """Options and fixtures every test may use."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -163,16 +164,19 @@ def awkward(write_config: Callable[..., Path]) -> exports.Export:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A real browser without a window; skips where there is no Chromium."""
     program = next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )
     if program is None:
         pytest.skip("no Chromium on this computer; on Debian: apt install chromium")
+    home = str(tmp_path_factory.mktemp("browser"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=program,
+            # It leaves nothing in the home of whoever runs the tests.
+            env={**os.environ, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home},
             args=[
                 "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
                 "--disable-background-networking", "--disable-component-update",
