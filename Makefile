@@ -1,6 +1,8 @@
 # The two commands a newcomer needs are `make run` and `make test`.
 
 BIN := .venv/bin
+# Two at a time, because many tests wait for processes; a file's tests share what they set up.
+SUITE := $(BIN)/python -m pytest -n 2 --dist loadfile
 MODEL ?= openai/clip-vit-base-patch32
 NAME ?= $(notdir $(MODEL))
 
@@ -13,14 +15,14 @@ run: setup ## Set up, then watch and classify as config.toml says
 	@exec $(BIN)/feeder run
 
 test: setup-test setup-export ## Set up, then run the whole suite
-	@$(BIN)/python -m pytest
+	@$(SUITE)
 
 check: setup-test setup-export ## Lint, types, layers, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(SUITE)
 
 reliability: setup-test ## Try each promise of docs/promises.md as often as it says (hours; root)
 	@$(BIN)/python -m pytest tests/reliability --full
