@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from feeder import system_time
@@ -41,6 +41,10 @@ class Clock:
             if after - before < _QUICK:
                 break  # else the process was held up between them
         return after, wall - (before + after) / 2
+
+
+MOMENT = timedelta(milliseconds=1)
+"""The resolution of what `utc_text` writes: the least by which one instant is after another."""
 
 
 def utc_text(instant: datetime) -> str:

@@ -5,13 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
+from feeder.clock import MOMENT
 from feeder.domain import Sighting, Visit
 from feeder.sighting_log import SightingLog
 from feeder.visits import WINDOW, Groups, in_order
-
-_MOMENT = timedelta(milliseconds=1)
-"""The log's resolution."""
-
 
 Place = tuple[datetime, datetime, int]
 """A visit's place in the order in which they are read: its start, its end, its last frame."""
@@ -43,7 +40,7 @@ def read(log: SightingLog, gap: timedelta, groups: Groups, query: VisitQuery) ->
     Memory does not grow with the log. Raises LogbookError as the log does.
     """
     if query.after is not None:
-        until = query.after[0] + _MOMENT
+        until = query.after[0] + MOMENT
         query = replace(query, until=min(until, query.until or until))
     sightings = log.in_order(
         until=_quiet_after(log, gap, query),
@@ -78,7 +75,7 @@ def of_frame(
     log: SightingLog, gap: timedelta, groups: Groups, media_id: int, deployment: str, at: datetime
 ) -> Visit | None:
     """The visit that a frame is of, taken by `deployment` at the instant `at`; None where none."""
-    query = VisitQuery(at, at + _MOMENT, deployment=deployment)
+    query = VisitQuery(at, at + MOMENT, deployment=deployment)
     visits = read(log, gap, groups, query)
     return next((visit for visit in visits if media_id in visit.media_ids), None)
 
@@ -137,7 +134,7 @@ def _quiet_after(log: SightingLog, gap: timedelta, query: VisitQuery) -> datetim
     for sighting in log.in_order(since=end, deployment=query.deployment, newest=query.newest):
         if _is_quiet(sighting.captured_at - end, gap):
             break
-        end = sighting.captured_at + _MOMENT
+        end = sighting.captured_at + MOMENT
     return end
 
 

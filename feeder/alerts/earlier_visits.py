@@ -4,12 +4,11 @@ from datetime import timedelta
 
 from feeder.alerts.alert_log import AlertLog
 from feeder.alerts.rules import is_sure
+from feeder.clock import MOMENT
 from feeder.domain import Visit
 from feeder.sighting_log import SightingLog
 from feeder.visit_history import VisitQuery, of_frame, read
 from feeder.visits import Groups
-
-_MOMENT = timedelta(milliseconds=1)
 
 MOST = 200
 """Doubtful frames that are looked into; what has more of them, and nothing else, is new."""
@@ -48,7 +47,7 @@ def last_before(
             first = logged or first
         if at is None:
             return None
-        query = VisitQuery(at, at + _MOMENT, frozenset([visit.label.name]))
+        query = VisitQuery(at, at + MOMENT, frozenset([visit.label.name]))
         found = [one for one in read(log, gap, groups, query) if one.visit_id != visit.visit_id]
         sure = [
             one for one in found if is_sure(one, confidence) and (one.trusted or not visit.trusted)

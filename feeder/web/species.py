@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from feeder import query_terms, visit_history
-from feeder.clock import to_local
+from feeder.clock import MOMENT, to_local
 from feeder.domain import Visit
 from feeder.errors import FeederError
 from feeder.picture_log import PictureLog
@@ -34,7 +34,6 @@ SHOTS, LOOKED_AT = 8, 32
 """Best pictures that are shown, of so many that may have been deleted."""
 LATEST, LATEST_DAYS = 6, 4
 
-_MOMENT = timedelta(milliseconds=1)
 _CODE = re.compile(r"[a-z0-9]{3,12}")
 
 Sort = Literal["visits", "name", "last", "first"]
@@ -154,7 +153,7 @@ def _latest(desk: Desk, tally: Tally, name: str) -> list[Visit]:
     found: list[Visit] = []
     for span in tally.spans(name, LATEST_DAYS):
         query = VisitQuery(
-            span.first, span.last + _MOMENT, frozenset([name]), span.camera, begun=True
+            span.first, span.last + MOMENT, frozenset([name]), span.camera, begun=True
         )
         found += visit_history.read(desk.log, desk.settings.visits.gap, desk.groups, query)
         if len(found) >= LATEST:

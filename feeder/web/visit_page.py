@@ -1,12 +1,12 @@
 """One visit, with all its frames."""
 
-from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from feeder import log_reader
+from feeder.clock import MOMENT
 from feeder.domain import Visit
 from feeder.web import correcting, one_visit
 from feeder.web.desk import Desk, TheDesk
@@ -17,8 +17,6 @@ router = APIRouter()
 
 SHOWN = 48
 """Frames on one page of a visit."""
-
-_MOMENT = timedelta(milliseconds=1)
 
 
 @router.get("/visits/{event_id:path}")
@@ -51,6 +49,6 @@ def visit(
 
 def _frames(desk: Desk, visit: Visit, media_ids: frozenset[int]) -> list[dict[str, Any]]:
     """The rows of these frames, in time order."""
-    query = log_reader.Query(visit.start, visit.end + _MOMENT, deployment=visit.deployment)
+    query = log_reader.Query(visit.start, visit.end + MOMENT, deployment=visit.deployment)
     rows = [row for row in desk.log.sightings(query) if row["media_id"] in media_ids]
     return rows[::-1]
