@@ -12,6 +12,8 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
+from feeder.seasons import MONTHS
+
 DAY = timedelta(days=1)
 
 HEIGHT = 120
@@ -21,7 +23,7 @@ _HEAD = 14
 _CELL, _PITCH = 11, 13
 """A day's edge in a calendar, and the distance of two."""
 LEVELS = 4
-_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_MONTHS = [name[:3] for name in MONTHS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,9 @@ from markupsafe import Markup, escape
 from feeder.clock import to_local
 from feeder.domain import Visit
 from feeder.plain_text import percent
+from feeder.seasons import MONTHS
 from feeder.web.desk import Desk
 
-MONTHS = "January February March April May June July August September October November December"
-_MONTHS = MONTHS.split()
 _CODE = re.compile("`([^`]+)`")
 _DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
@@ -42,17 +41,17 @@ def day(value: date) -> str:
 
 def short_day(value: date) -> str:
     """`1 May 2026`."""
-    return f"{value.day} {_MONTHS[value.month - 1]} {value.year}"
+    return f"{value.day} {MONTHS[value.month - 1]} {value.year}"
 
 
 def brief_day(value: date) -> str:
     """`1 May 2026`, a long month's name cut to three letters."""
-    return f"{value.day} {_MONTHS[value.month - 1][:3]} {value.year}"
+    return f"{value.day} {MONTHS[value.month - 1][:3]} {value.year}"
 
 
 def month(value: date) -> str:
     """`May 2026`."""
-    return f"{_MONTHS[value.month - 1]} {value.year}"
+    return f"{MONTHS[value.month - 1]} {value.year}"
 
 
 def lasted(duration: timedelta) -> str:
