@@ -14,23 +14,20 @@ from pydantic import Field, ValidationError
 from feeder.bundle import shipped_models
 from feeder.domain import Box, Deployment
 from feeder.errors import ConfigError
+from feeder.outward_sections import AlertsSection, ExportSection, MqttSection, WebSection
 from feeder.settings_sections import (
-    AlertsSection,
     AttributesSection,
     BackupSection,
     DeploymentSection,
-    ExportSection,
     FramesSection,
     InboxSection,
     LogbookSection,
     ModelSection,
-    MqttSection,
     RegionSection,
     RetentionSection,
     Section,
     ThresholdsSection,
     VisitsSection,
-    WebSection,
 )
 
 _HEADING = """\

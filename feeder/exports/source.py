@@ -10,7 +10,7 @@ from feeder.domain import Visit
 from feeder.export_log import ExportedFrame, ExportLog
 from feeder.exports.claims import Account, Claim
 from feeder.exports.places import Place
-from feeder.settings_sections import ExportSection
+from feeder.outward_sections import ExportSection
 
 SOFTWARE = f"Feeder {__version__}"
 

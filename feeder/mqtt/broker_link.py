@@ -19,8 +19,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from feeder.errors import ConfigError, FeederError
+from feeder.outward_sections import MqttSection
 from feeder.plain_text import plain
-from feeder.settings_sections import MqttSection
 
 log = logging.getLogger("feeder.mqtt")
 
